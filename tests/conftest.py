@@ -31,7 +31,6 @@ def find_comfyui() -> None:
     sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != ROOT]
     sys.path.insert(0, comfyui)
     import comfy.cli_args
-
     import torch
 
     comfy.cli_args.args.cpu = not torch.cuda.is_available()

@@ -5,7 +5,13 @@ import math
 import pytest
 import torch
 
-SMALL = {"model_channels": 32, "num_heads": 8, "channel_mult": (1, 2, 4, 4), "num_res_blocks": 2, "attention_levels": (True, True, True, False)}
+SMALL = {
+    "model_channels": 32,
+    "num_heads": 8,
+    "channel_mult": (1, 2, 4, 4),
+    "num_res_blocks": 2,
+    "attention_levels": (True, True, True, False),
+}
 
 
 def small_config():
@@ -50,7 +56,20 @@ def conditioning(*, seed=1, **extra):
     return [[tokens, {"pooled_output": None, **extra}]]
 
 
-def sample_latents(model, positive=None, negative=None, *, frames=8, size=8, steps=2, cfg=2.0, seed=0, latent=None, sampler="euler", scheduler="normal"):
+def sample_latents(
+    model,
+    positive=None,
+    negative=None,
+    *,
+    frames=8,
+    size=8,
+    steps=2,
+    cfg=2.0,
+    seed=0,
+    latent=None,
+    sampler="euler",
+    scheduler="normal",
+):
     """Latents (f c h w) as the stock KSampler computes them."""
     import comfy.sample
 
@@ -60,7 +79,17 @@ def sample_latents(model, positive=None, negative=None, *, frames=8, size=8, ste
     negative = conditioning(seed=2) if negative is None else negative
     with torch.inference_mode():
         return comfy.sample.sample(
-            model, noise, steps, cfg, sampler, scheduler, positive, negative, latent, disable_pbar=True, seed=seed
+            model,
+            noise,
+            steps,
+            cfg,
+            sampler,
+            scheduler,
+            positive,
+            negative,
+            latent,
+            disable_pbar=True,
+            seed=seed,
         )
 
 

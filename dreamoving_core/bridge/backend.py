@@ -1,10 +1,9 @@
 """ComfyUI's layers and attention, as the networks want them."""
 
-import torch
-from torch import Tensor
-
 import comfy.ops
+import torch
 from comfy.ldm.modules.attention import optimized_attention
+from torch import Tensor
 
 from ..models.backend import Backend
 

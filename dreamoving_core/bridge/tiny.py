@@ -6,8 +6,6 @@ what comes out are ordinary MODEL, CLIP, VAE and CLIP_VISION values that every s
 
 from collections.abc import Callable
 
-import torch
-
 import comfy.clip_vision
 import comfy.model_base
 import comfy.model_management
@@ -17,6 +15,7 @@ import comfy.sd
 import comfy.sd1_clip
 import comfy.supported_models
 import comfy.supported_models_base
+import torch
 
 from ..errors import WeightsError
 from ..tiny.config import TinyConfig
