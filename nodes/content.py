@@ -1,0 +1,161 @@
+"""Face and clothes from pictures: encode them, and let them guide the model beside the prompt."""
+
+from comfy_api.latest import io
+
+from ..dreamoving_core.bridge.content_guider import apply_content_guider
+from ..dreamoving_core.bridge.reference_images import COMBINES, CROPS, encode_images
+
+ContentGuider = io.Custom("DREAMOVING_CONTENT_GUIDER")
+Tokens = io.Custom("DREAMOVING_TOKENS")
+Floats = io.Custom("FLOATS")
+
+
+def _encode_inputs(part: str, *, combine: str) -> list[io.Input]:
+    return [
+        ContentGuider.Input("content_guider", tooltip="The Content Guider that will use the tokens."),
+        io.ClipVision.Input(
+            "clip_vision",
+            tooltip="The image encoder that the Content Guider was trained with; for SD1.5 it is CLIP ViT-H/14.",
+        ),
+        io.Image.Input("image", tooltip=f"One or more pictures of the {part}. An alpha channel is ignored."),
+        io.Combo.Input(
+            "crop",
+            options=list(CROPS),
+            default=CROPS[0],
+            tooltip="How a picture becomes square: as the weights were trained, its centre, or all of it padded with a neutral colour.",
+        ),
+        io.Combo.Input(
+            "combine",
+            options=list(COMBINES),
+            default=combine,
+            tooltip="Several pictures: average them into one look, concat them so that each can be seen (a top and a skirt), or use one per frame of the clip.",
+        ),
+        io.Mask.Input(
+            "mask",
+            optional=True,
+            tooltip=f"White where the {part} is; everything else is replaced by a neutral colour.",
+        ),
+    ]
+
+
+def _encode_outputs(part: str) -> list[io.Output]:
+    return [
+        Tokens.Output("tokens", tooltip=f"The {part} for Apply Content Guider."),
+        io.Image.Output(
+            "crops", tooltip="What the image encoder saw: check that nothing important was cut off."
+        ),
+    ]
+
+
+class EncodeFace(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="DreaMovingEncodeFace",
+            display_name="Encode Face",
+            category="DreaMoving/content",
+            description="Turns pictures of a face into tokens that keep the person's identity.",
+            inputs=_encode_inputs("face", combine="average"),
+            outputs=_encode_outputs("face"),
+        )
+
+    @classmethod
+    def execute(cls, content_guider, clip_vision, image, crop, combine, mask=None) -> io.NodeOutput:
+        tokens, crops = encode_images(
+            content_guider, clip_vision, image, branch="face", crop=crop, combine=combine, mask=mask
+        )
+        return io.NodeOutput(tokens, crops)
+
+
+class EncodeCloth(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="DreaMovingEncodeCloth",
+            display_name="Encode Cloth",
+            category="DreaMoving/content",
+            description="Turns pictures of clothes or of a whole dressed person into tokens that keep the outfit.",
+            inputs=_encode_inputs("clothes", combine="concat"),
+            outputs=_encode_outputs("clothes"),
+        )
+
+    @classmethod
+    def execute(cls, content_guider, clip_vision, image, crop, combine, mask=None) -> io.NodeOutput:
+        tokens, crops = encode_images(
+            content_guider, clip_vision, image, branch="cloth", crop=crop, combine=combine, mask=mask
+        )
+        return io.NodeOutput(tokens, crops)
+
+
+def _alpha(name: str, part: str) -> io.MultiType.Input:
+    tooltip = f"How strongly the {part} pictures guide. 0 is off. A number, a list of numbers over the frames, or a curve from the first frame to the last."
+    widget = io.Float.Input(name, default=1.0, min=0.0, max=3.0, step=0.05, tooltip=tooltip)
+    return io.MultiType.Input(widget, types=[io.Curve, Floats])
+
+
+class ApplyContentGuider(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="DreaMovingApplyContentGuider",
+            display_name="Apply Content Guider",
+            category="DreaMoving/content",
+            description="Adds face and clothes to the prompt's guidance, with a strength for each. With both strengths 0 the prompt alone decides.",
+            inputs=[
+                io.Model.Input("model", tooltip="The model to guide; the input itself is not changed."),
+                ContentGuider.Input("content_guider", tooltip="The Content Guider that encoded the tokens."),
+                Tokens.Input(
+                    "face_tokens",
+                    optional=True,
+                    tooltip="From Encode Face. Without it the face is left to the prompt.",
+                ),
+                Tokens.Input(
+                    "cloth_tokens",
+                    optional=True,
+                    tooltip="From Encode Cloth. Without it the clothes are left to the prompt.",
+                ),
+                _alpha("alpha_f", "face"),
+                _alpha("alpha_c", "clothes"),
+                io.Float.Input(
+                    "start_percent",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="The share of the denoising after which the guidance begins (0 is the first step).",
+                ),
+                io.Float.Input(
+                    "end_percent",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="The share of the denoising after which the guidance ends (1 is the last step).",
+                ),
+                io.Mask.Input(
+                    "face_mask",
+                    optional=True,
+                    tooltip="White where in the frame the face may act: one mask, or one per frame.",
+                ),
+                io.Mask.Input(
+                    "cloth_mask",
+                    optional=True,
+                    tooltip="White where in the frame the clothes may act: one mask, or one per frame.",
+                ),
+            ],
+            outputs=[io.Model.Output("model", tooltip="The guided model.")],
+        )
+
+    @classmethod
+    def execute(
+        cls, model, content_guider, alpha_f, alpha_c, start_percent, end_percent,
+        face_tokens=None, cloth_tokens=None, face_mask=None, cloth_mask=None,
+    ) -> io.NodeOutput:  # fmt: skip
+        guided = apply_content_guider(
+            model, content_guider, face=face_tokens, cloth=cloth_tokens, alpha_f=alpha_f, alpha_c=alpha_c,
+            start_percent=start_percent, end_percent=end_percent, face_mask=face_mask, cloth_mask=cloth_mask,
+        )  # fmt: skip
+        return io.NodeOutput(guided)
+
+
+NODES = [EncodeFace, EncodeCloth, ApplyContentGuider]
