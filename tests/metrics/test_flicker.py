@@ -1,0 +1,33 @@
+import pytest
+import torch
+from dreamoving.dreamoving_core.errors import InputError
+from dreamoving.dreamoving_core.metrics.flicker import flicker
+
+
+def test_a_still_clip_does_not_flicker_and_black_and_white_in_turn_does_fully():
+    still = torch.rand(1, 4, 4, 3).expand(5, 4, 4, 3)
+    blinking = (torch.arange(5) % 2).view(5, 1, 1, 1).expand(5, 4, 4, 3).float()
+
+    assert flicker(still) == 0.0
+    assert flicker(blinking) == 1.0
+
+
+def test_a_ramp_flickers_by_its_step():
+    ramp = torch.linspace(0, 0.8, 5).view(5, 1, 1, 1).expand(5, 4, 4, 3)
+
+    assert flicker(ramp) == pytest.approx(0.2, abs=1e-6)
+
+
+def test_beside_the_truth_only_what_the_truth_does_not_do_counts():
+    truth = torch.rand(5, 4, 4, 3, generator=torch.Generator().manual_seed(0))
+    trembling = torch.tensor([0.0, 0.1, 0.0, 0.1, 0.0]).view(5, 1, 1, 1)
+
+    assert flicker(truth + 0.3, truth) == pytest.approx(0.0, abs=1e-6)
+    assert flicker(truth + trembling, truth) == pytest.approx(0.1, abs=1e-6)
+
+
+def test_one_frame_and_another_count_are_refused():
+    with pytest.raises(InputError, match="at least 2 frames, got 1"):
+        flicker(torch.zeros(1, 4, 4, 3))
+    with pytest.raises(InputError, match=r"The clip is \[3, 4, 4, 3\] and the truth \[4, 4, 4, 3\]"):
+        flicker(torch.zeros(3, 4, 4, 3), torch.zeros(4, 4, 4, 3))

@@ -1,0 +1,62 @@
+import pytest
+import torch
+from dreamoving.dreamoving_core.errors import InputError
+from dreamoving.dreamoving_core.video.layout import contact_sheet, side_by_side
+
+
+def test_clips_stand_from_left_to_right_at_one_height_with_their_proportions():
+    pose = torch.full((3, 32, 64, 3), 0.25)
+    result = torch.full((3, 16, 16, 3), 0.75)
+
+    frames = list(side_by_side([pose, result], height=16))
+
+    assert [tuple(frame.shape) for frame in frames] == [(16, 32 + 16, 3)] * 3
+    for frame in frames:
+        torch.testing.assert_close(frame[:, :32], torch.full((16, 32, 3), 0.25))
+        assert torch.equal(frame[:, 32:], result[0])
+
+
+def test_a_clip_of_the_right_height_passes_unchanged_and_in_order():
+    clip = torch.rand(4, 8, 6, 3, generator=torch.Generator().manual_seed(0))
+
+    frames = list(side_by_side([clip, clip.flip(0)]))
+
+    for i, frame in enumerate(frames):
+        assert torch.equal(frame, torch.cat([clip[i], clip[3 - i]], dim=1))
+
+
+def test_one_picture_stands_still_beside_a_clip_and_channels_need_not_match():
+    picture = torch.full((1, 8, 8, 1), 0.5)
+    clip = torch.rand(3, 8, 8, 4)
+
+    frames = list(side_by_side([picture, clip]))
+
+    assert len(frames) == 3
+    assert all(torch.equal(frame[:, :8], torch.full((8, 8, 3), 0.5)) for frame in frames)
+
+
+def test_clips_of_two_lengths_are_refused_with_both():
+    with pytest.raises(InputError, match=r"same number of frames.*got 16 and 24"):
+        side_by_side([torch.zeros(16, 8, 8, 3), torch.zeros(24, 8, 8, 3)])
+
+
+def test_a_contact_sheet_holds_each_row_under_its_caption():
+    red = torch.tensor([1.0, 0.0, 0.0]).expand(2, 20, 10, 3)
+    clip = torch.linspace(0, 1, 30).view(30, 1, 1, 1).expand(30, 10, 10, 3)
+
+    sheet = contact_sheet([("references", red), ("result", clip)], cell_height=40, max_columns=3, gap=4)
+
+    is_red = (sheet - torch.tensor([1.0, 0.0, 0.0])).abs().amax(dim=-1) < 1e-3
+    assert is_red.sum() == 2 * 40 * 20
+    greys = sheet[-20, :, 0]  # through the cells of the last row: the first, a middle and the last frame
+    assert [greys[4 + i * 44 + 20].item() for i in range(3)] == pytest.approx([0, 14 / 29, 1], abs=0.03)
+    caption = sheet[4:18]
+    assert caption.min() < 0.3
+    assert 0 <= sheet.min() <= sheet.max() <= 1
+
+
+def test_an_empty_contact_sheet_or_row_is_refused():
+    with pytest.raises(InputError, match="at least one row"):
+        contact_sheet([])
+    with pytest.raises(InputError, match="holds no pictures"):
+        contact_sheet([("empty", torch.zeros(0, 8, 8, 3))])
