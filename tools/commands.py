@@ -1,0 +1,103 @@
+"""The commands of `run.py`: each prepares what it needs, then starts it."""
+
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from ..dreamoving_core.batch.server import place_pack
+from ..dreamoving_core.errors import DreaMovingError
+from .console import say
+from .demo import demo, serve
+from .place import Place, prepare
+from .workflows import write_workflows
+
+
+def run_demo(root: Path, words: list[str]) -> int:
+    return demo(prepare(root, develop=False), words)
+
+
+def run_serve(root: Path, words: list[str]) -> int:
+    return serve(prepare(root, develop=False), words)
+
+
+def run_tests(root: Path, words: list[str]) -> int:
+    slow = "--slow" in words
+    words = [word for word in words if word != "--slow"]
+    marker = [] if slow or "-m" in words else ["-m", "not slow"]
+    place = prepare(root, develop=True)
+    # One thread: with more, the tiny tensors of the tests only wait for each other.
+    return place.call(["-m", "pytest", *marker, *words], threads=1, cwd=root)
+
+
+def run_check(root: Path, words: list[str]) -> int:
+    place = prepare(root, develop=True)
+    linted = [
+        place.call(["-m", *check], cwd=root) for check in (["ruff", "check"], ["ruff", "format", "--check"])
+    ]
+    return max(*linted, check_types(place))
+
+
+def check_types(place: Place) -> int:
+    """Check the pack under its own name: relative imports out of `nodes/` need a package above them."""
+    parts = ("dreamoving_core", "nodes", "benchmarks", "tools", "run.py", "__init__.py")
+    with tempfile.TemporaryDirectory(prefix="dreamoving-") as base:
+        pack = place_pack(place.root, Path(base), name="dreamoving")
+        shutil.copy(place.root / "tools" / "pyrefly.toml", pack.parent)  # its patterns start where it lies
+        command = ["-m", "pyrefly", "check", "-c", str(pack.parent / "pyrefly.toml")]
+        command += ["--search-path", str(pack.parent), "--search-path", str(place.comfyui)]
+        command += ["--python-interpreter-path", str(place.python), "--output-format", "min-text"]
+        return place.call([*command, *(f"{pack.name}/{part}" for part in parts)], cwd=pack.parent)
+
+
+def run_train(root: Path, words: list[str]) -> int:
+    return prepare(root, develop=True).inside(["train", *words])
+
+
+def run_bench(root: Path, words: list[str]) -> int:
+    names = sorted(path.stem for path in (root / "benchmarks").glob("*.py") if not path.stem.startswith("_"))
+    name = words[0].replace("-", "_") if words else ""
+    if name not in names:
+        say(f"error: no benchmark {name!r}. There are: {', '.join(names) or 'none yet'}.")
+        return 2
+    return prepare(root, develop=True).inside(["bench", name, *words[1:]])
+
+
+def run_workflows(root: Path, words: list[str]) -> int:
+    write_workflows(prepare(root, develop=False))
+    return 0
+
+
+COMMANDS: dict[str, Callable[[Path, list[str]], int]] = {
+    "demo": run_demo,
+    "test": run_tests,
+    "serve": run_serve,
+    "check": run_check,
+    "bench": run_bench,
+    "train": run_train,
+    "workflows": run_workflows,
+}
+
+
+def main(argv: list[str], *, root: Path, usage: str) -> int:
+    """Run one command; an error that a person can mend is one line, without a traceback."""
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(143)
+    )  # so that servers and half-made folders are cleared away
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        say(usage.strip())
+        return 0 if argv else 2
+    command = COMMANDS.get(argv[0])
+    if command is None:
+        say(f"error: no command {argv[0]!r}. There are: {', '.join(COMMANDS)}.")
+        return 2
+    try:
+        return command(root, argv[1:])
+    except DreaMovingError as error:
+        say(f"error: {error}")
+        return 1
+    except KeyboardInterrupt:
+        say("stopped")
+        return 130

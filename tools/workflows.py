@@ -1,0 +1,130 @@
+"""The stories of `workflows/`, each described once. `python run.py workflows` writes their files anew."""
+
+import json
+from pathlib import Path
+
+from ..dreamoving_core.batch.client import Client
+from .demo import DEMO_GRAPH, DEMO_SEED, DEMO_WORKFLOW, temporary_server
+from .graph import NEGATIVE, POSITIVE, Graph
+from .node_schema import ObjectInfo
+from .place import Place
+
+COMFYUI = ("comfy-core", "0.30.0")
+FRAMES, SIZE = 32, 128  # what the tiny model was trained on
+
+DEMO_NOTE = """## DreaMoving in one graph, no downloads
+
+Press **Run**. A person from two pictures (face, clothes) dances as the driving clip does, in the scene of the prompt.
+
+The model is **DreaMoving-Tiny**: it comes with the pack, was trained on drawn dancers, makes 128 x 128 pixels and runs on
+any computer. It shows how the parts fit, not what full-size models look like.
+
+* **Sample Clip**, `seed`: another person, other clothes, another scene and dance.
+* **Apply Content Guider**, `alpha_f` and `alpha_c`: how much the face and the clothes count; 0 leaves them to the prompt.
+* **Apply ControlNet**, `strength`: how strictly the poses are followed.
+* **Apply Motion**, `strength` 0: every frame on its own.
+"""
+
+
+def emit(object_info: ObjectInfo, root: Path) -> dict[str, str]:
+    """Every workflow file: path below the pack -> text."""
+    ours = ("dreamoving", pack_version(root))
+    demo = Graph("00 Tiny demo", object_info, {"custom_nodes.": ours, "": COMFYUI})
+    tiny_demo(demo)
+    return {DEMO_WORKFLOW: to_text(demo.ui()), DEMO_GRAPH: to_text(demo.api())}
+
+
+def pack_version(root: Path) -> str:
+    """The version in pyproject.toml; Python 3.10 has no tomllib."""
+    lines = (root / "pyproject.toml").read_text(encoding="utf-8").splitlines()
+    return next(line.split('"')[1] for line in lines if line.startswith("version = "))
+
+
+def to_text(content: object) -> str:
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def write_workflows(place: Place) -> None:
+    """Boot a server, ask it for its nodes, and write every file of `workflows/`."""
+    with temporary_server(place) as settings:
+        files = emit(Client(settings.url).get("/object_info"), place.root)
+    for path, text in files.items():
+        (place.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (place.root / path).write_text(text, encoding="utf-8", newline="\n")
+
+
+def tiny_demo(g: Graph) -> None:
+    """Two pictures and a driving clip become a dance: the whole chain on the model that comes with the pack."""
+    g.note(DEMO_NOTE, pos=(-480, 40), size=(420, 400), title="Start here")
+
+    tiny = g.node("DreaMovingLoadTiny", pos=(0, 80), width=320)
+    clip = g.node(
+        "DreaMovingSampleClip", {"seed": DEMO_SEED, "frames": FRAMES, "size": SIZE}, pos=(0, 400), width=320
+    )
+    g.group("Step 1 - Model and sample clip", tiny, clip)
+
+    said = {"clip": tiny.out("CLIP"), "text": clip.out("caption")}
+    positive = g.node("CLIPTextEncode", said, pos=(400, 80), title="Prompt", colour=POSITIVE)
+    unsaid = {"clip": tiny.out("CLIP"), "text": ""}
+    negative = g.node("CLIPTextEncode", unsaid, pos=(400, 290), title="Negative prompt", colour=NEGATIVE)
+    poses = g.node(
+        "DreaMovingDrawPose",
+        {"keypoints": clip.out("keypoints"), "width": SIZE, "height": SIZE},
+        pos=(400, 500),
+    )
+    control = g.node(
+        "ControlNetApplyAdvanced",
+        {
+            "positive": positive.out(),
+            "negative": negative.out(),
+            "control_net": tiny.out("control_pose"),
+            "image": poses.out(),
+        },
+        pos=(400, 770),
+        title="Apply ControlNet: poses",
+    )
+    g.group("Step 2 - Prompt and poses", positive, negative, poses, control)
+
+    motion = g.node(
+        "DreaMovingApplyMotion",
+        {"model": tiny.out("MODEL"), "motion_model": tiny.out("motion_model")},
+        pos=(780, 80),
+    )
+    eyes = {"content_guider": tiny.out("content_guider"), "clip_vision": tiny.out("CLIP_VISION")}
+    face = g.node("DreaMovingEncodeFace", {**eyes, "image": clip.out("face")}, pos=(780, 320))
+    cloth = g.node("DreaMovingEncodeCloth", {**eyes, "image": clip.out("cloth")}, pos=(780, 530))
+    guided = g.node(
+        "DreaMovingApplyContentGuider",
+        {
+            "model": motion.out(),
+            "content_guider": tiny.out("content_guider"),
+            "face_tokens": face.out("tokens"),
+            "cloth_tokens": cloth.out("tokens"),
+        },
+        pos=(780, 740),
+    )
+    g.group("Step 3 - Motion, face and clothes", motion, face, cloth, guided)
+
+    latents = g.node(
+        "DreaMovingSampler",
+        {
+            "model": guided.out(),
+            "positive": control.out("positive"),
+            "negative": control.out("negative"),
+            "frames": FRAMES,
+            "width": SIZE,
+            "height": SIZE,
+            "seed": DEMO_SEED,
+        },
+        pos=(1160, 80),
+    )
+    frames = g.node("VAEDecode", {"samples": latents.out(), "vae": tiny.out("VAE")}, pos=(1160, 660))
+    g.group("Step 4 - Sample", latents, frames)
+
+    video = g.node(
+        "DreaMovingVideoCombine",
+        {"images": frames.out(), "side_by_side": poses.out(), "frame_rate": clip.out("frame_rate")},
+        pos=(1540, 80),
+        width=420,
+    )
+    g.group("Step 5 - Watch", video)
