@@ -1,0 +1,80 @@
+"""DreaMoving-Tiny from its files to ComfyUI's sockets."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import comfy.clip_vision
+import comfy.model_patcher
+import comfy.sd
+
+from ..errors import WeightsError
+from ..tiny import files
+from ..tiny.config import TinyConfig
+from ..weights.io import read_weights
+from .content_guider import LoadedContentGuider
+from .loading import load_content_guider_file, load_motion_model, load_video_controlnet_file
+from .motion import LoadedMotion
+from .tiny import StateDict, build_clip, build_clip_vision, build_model, build_vae
+from .video_controlnet import VideoControlNet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tiny:
+    """One value per socket of Load DreaMoving-Tiny."""
+
+    model: comfy.model_patcher.ModelPatcher
+    clip: comfy.sd.CLIP
+    vae: comfy.sd.VAE
+    clip_vision: comfy.clip_vision.ClipVisionModel
+    motion: LoadedMotion
+    control_pose: VideoControlNet
+    control_depth: VideoControlNet
+    content_guider: LoadedContentGuider
+
+
+def tiny_path(name: str, folder: Path = files.FOLDER) -> Path:
+    """A file of Tiny's. Raises WeightsError when it is missing."""
+    path = folder / name
+    if not path.is_file():
+        raise WeightsError(
+            f"DreaMoving-Tiny's file '{name}' is missing from {folder}. It comes with the pack: update or reinstall it, "
+            "or train it with `python run.py train tiny`."
+        )
+    return path
+
+
+def tiny_weights(name: str, folder: Path = files.FOLDER) -> StateDict:
+    return read_weights(tiny_path(name, folder)).state_dict
+
+
+def tiny_model(
+    folder: Path = files.FOLDER, *, disable_dynamic: bool = False
+) -> comfy.model_patcher.ModelPatcher:
+    """The denoising U-Net."""
+    return build_model(
+        TinyConfig(),
+        tiny_weights(files.UNET, folder),
+        disable_dynamic=disable_dynamic,
+        reload=(tiny_model, (folder,)),
+    )
+
+
+def load_tiny(folder: Path = files.FOLDER) -> Tiny:
+    """Every network of DreaMoving-Tiny. Raises WeightsError for missing or damaged files."""
+    config = TinyConfig()
+    return Tiny(
+        model=tiny_model(folder),
+        clip=build_clip(config, tiny_weights(files.TEXT, folder)),
+        vae=build_vae(tiny_weights(files.AUTOENCODER, folder)),
+        clip_vision=build_clip_vision(config, tiny_weights(files.VISION, folder)),
+        motion=load_motion_model(tiny_path(files.MOTION, folder)),
+        control_pose=load_video_controlnet_file(tiny_path(files.CONTROL_POSE, folder)),
+        control_depth=load_video_controlnet_file(tiny_path(files.CONTROL_DEPTH, folder)),
+        content_guider=load_content_guider_file(tiny_path(files.CONTENT_GUIDER, folder)),
+    )
+
+
+def tiny_fingerprint() -> str:
+    """Changes when any of the files does."""
+    found = [files.FOLDER / name for name in files.ALL if (files.FOLDER / name).is_file()]
+    return "/".join(f"{p.name}:{p.stat().st_size}:{p.stat().st_mtime_ns}" for p in found)

@@ -1,0 +1,14 @@
+"""Where DreaMoving-Tiny's files are: beside this module, one per network, each in its full-size brother's format."""
+
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "weights"
+UNET = "dreamoving_tiny_unet.safetensors"
+TEXT = "dreamoving_tiny_text_encoder.safetensors"
+VISION = "dreamoving_tiny_image_encoder.safetensors"
+AUTOENCODER = "dreamoving_tiny_autoencoder.safetensors"
+MOTION = "dreamoving_tiny_motion.safetensors"
+CONTROL_POSE = "dreamoving_tiny_control_pose.safetensors"
+CONTROL_DEPTH = "dreamoving_tiny_control_depth.safetensors"
+CONTENT_GUIDER = "dreamoving_tiny_content_guider.safetensors"
+ALL = (UNET, TEXT, VISION, AUTOENCODER, MOTION, CONTROL_POSE, CONTROL_DEPTH, CONTENT_GUIDER)

@@ -1,0 +1,81 @@
+"""Stage 0, the image encoder: a small ViT and the Content Guider's token encoders learn to see attributes.
+
+It stands in for CLIP: each picture's tokens must tell the true colours and kinds of what they show, read out by a
+linear probe that is thrown away afterwards. The tokens that the cross-attention later reads so carry meaning from
+its first step; without this, colours did not transfer in the same number of steps. [ours]
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..models.content_guider import ContentGuider
+from .autograd import saving_copies
+from .dances import DanceSet, as_floats
+
+MEAN = (0.48145466, 0.4578275, 0.40821073)  # [CLIP] normalisation, ComfyUI's clip_preprocess uses the same
+STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+# Per branch: pictures n c h w (uint8), two colours n 6 in [0, 1], class numbers n k
+References = dict[str, tuple[Tensor, Tensor, Tensor]]
+
+
+def references_of(dances: DanceSet, rows: Tensor) -> References:
+    """Both references of some dancers with their truth."""
+    kinds = {"face": dances.kinds[:, :2], "cloth": dances.kinds[:, 2:]}
+    colours = {"face": dances.colours[:, :6], "cloth": dances.colours[:, 6:]}
+    return {b: (getattr(dances, b)[rows], colours[b][rows], kinds[b][rows]) for b in ("face", "cloth")}
+
+
+def normalise(pictures: Tensor) -> Tensor:
+    """`n c h w` uint8 to what CLIP's vision model takes."""
+    mean, std = (torch.tensor(values).reshape(1, 3, 1, 1) for values in (MEAN, STD))
+    return (as_floats(pictures) - mean) / std
+
+
+def penultimate(vision: nn.Module, pictures: Tensor) -> Tensor:
+    """Hidden states `n m d` before the last layer, as core's CLIPVisionEncode gives them."""
+    with saving_copies():
+        return vision(pixel_values=normalise(pictures), intermediate_output=-2)[1]
+
+
+class AttributeLoss(nn.Module):
+    """Probes on the tokens of both branches: two colours by regression, kinds by classification."""
+
+    def __init__(
+        self, vision: nn.Module, guider: ContentGuider, *, kinds: dict[str, tuple[int, ...]]
+    ) -> None:
+        """`kinds` gives the number of classes of each categorical attribute per branch."""
+        super().__init__()
+        self.vision, self.guider, self.kinds = vision, guider, kinds
+        config = guider.config.face.encoder
+        width = config.tokens * config.context_dim
+        self.probes = nn.ModuleDict(
+            {branch: nn.Linear(width, 6 + sum(classes)) for branch, classes in kinds.items()}
+        )
+
+    def learners(self) -> dict[str, nn.Parameter]:
+        """What this stage changes; keys and values of the guider wait for the base."""
+        return {name: p for name, p in self.named_parameters() if "ip_adapter" not in name}
+
+    def branch_loss(
+        self, branch: str, pictures: Tensor, colours: Tensor, classes: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        tokens = self.guider.encode(branch, penultimate(self.vision, pictures))
+        predicted = self.probes[branch](tokens.flatten(1))
+        colour_loss = functional.mse_loss(predicted[:, :6], colours)
+        logits = predicted[:, 6:].split(self.kinds[branch], dim=1)
+        kind_loss = sum(functional.cross_entropy(x, classes[:, i]) for i, x in enumerate(logits))
+        return colour_loss, kind_loss
+
+    def forward(self, references: References) -> tuple[Tensor, dict[str, float]]:
+        losses, figures = [], {}
+        for branch, (pictures, colours, classes) in references.items():
+            colour_loss, kind_loss = self.branch_loss(branch, pictures, colours, classes)
+            losses.append(10 * colour_loss + 0.1 * kind_loss)
+            figures |= {
+                f"{branch}_colour": float(colour_loss.detach()) ** 0.5,
+                f"{branch}_kind": float(kind_loss.detach()),
+            }
+        return torch.stack(losses).sum(), figures

@@ -1,0 +1,94 @@
+"""Draws training pictures from ProcDance's train split."""
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from ..preprocess.draw_pose import draw_keypoints
+from ..procdance.clip import ClipSpec, moments
+from ..procdance.identity import BOTTOMS, HAIR_STYLES, PATTERNS, TOPS
+from ..procdance.render import Moment, attributes, render_frames, render_references, sample_moment
+from .dances import DanceSet, as_bytes, person_cells
+from .image_encoder import References
+
+SHOTS = ("whole",) * 7 + ("half",) * 2 + ("face",)  # mostly what the demo shows [ours]
+COLOURS = {"face": ("skin", "hair"), "cloth": ("top", "bottom")}
+CLASSES = {
+    "face": ("glasses", "hair_style"),
+    "cloth": ("top_kind", "bottom_kind", "pattern", "bottom_pattern"),
+}
+CLASS_COUNTS = {
+    "face": (2, len(HAIR_STYLES)),
+    "cloth": (len(TOPS), len(BOTTOMS), len(PATTERNS), len(PATTERNS)),
+}
+
+
+def picture_moment(seed: int) -> Moment:
+    """One picture of the train split; the seed decides the shot too."""
+    return sample_moment(seed, "train", shot=SHOTS[seed % len(SHOTS)])
+
+
+def picture_pool(*, count: int, first_seed: int, chunk: int = 64) -> tuple[Tensor, Tensor]:
+    """`count` pictures `n c h w` (uint8) and their person masks `n h w`, drawn once in large batches: a third of the
+    time of drawing anew for every step, and no picture's crop comes up often enough to be learned by heart."""
+    images, masks = [], []
+    for start in range(first_seed, first_seed + count, chunk):
+        seeds = range(start, min(start + chunk, first_seed + count))
+        frames = render_frames([picture_moment(seed) for seed in seeds], flow=False)
+        images.append(as_bytes(rearrange(frames.images, "n h w c -> n c h w")))
+        masks.append(frames.mask)
+    return torch.cat(images), torch.cat(masks)
+
+
+def clip_moments(seed: int, *, num_frames: int) -> list[Moment]:
+    """The frames of one training clip."""
+    return moments(ClipSpec(seed=seed, num_frames=num_frames, shot=SHOTS[seed % len(SHOTS)]))
+
+
+def reference_pictures(firsts: list[Moment], seeds: list[int], *, chunk: int = 64) -> References:
+    """Face and cloth references of each dancer with their true colours and kinds."""
+    drawn: list[tuple[Tensor, Tensor]] = []
+    for start in range(0, len(firsts), chunk):
+        some = firsts[start : start + chunk]
+        people, clothes = [m.person for m in some], [m.clothes for m in some]
+        drawn.append(render_references(people, clothes, seeds=seeds[start : start + chunk]))
+    truths = [attributes(moment) for moment in firsts]
+    return {
+        branch: (
+            as_bytes(rearrange(torch.cat(pictures), "n h w c -> n c h w")),
+            torch.tensor([[value for name in COLOURS[branch] for value in truth[name]] for truth in truths]),
+            torch.tensor([[int(truth[name]) for name in CLASSES[branch]] for truth in truths]),
+        )
+        for branch, pictures in zip(("face", "cloth"), zip(*drawn, strict=True), strict=True)
+    }
+
+
+def draw_set(clips: list[list[Moment]], seeds: list[int], *, chunk: int = 64) -> DanceSet:
+    """Render and pack clips of equal length, each with references in other poses and other company."""
+    flat = [moment for clip in clips for moment in clip]
+    parts: dict[str, list[Tensor]] = {name: [] for name in ("images", "pose", "depth", "person")}
+    captions: list[str] = []
+    for start in range(0, len(flat), chunk):
+        frames = render_frames(flat[start : start + chunk], flow=False)
+        height, width = frames.mask.shape[-2:]
+        pose = draw_keypoints(frames.keypoints, width=width, height=height)
+        parts["images"].append(as_bytes(rearrange(frames.images, "f h w c -> f c h w")))
+        parts["pose"].append(as_bytes(rearrange(pose, "f h w c -> f c h w")))
+        parts["depth"].append(as_bytes(rearrange(frames.depth, "f h w -> f 1 h w")))
+        parts["person"].append(person_cells(frames.mask))
+        captions += frames.captions
+    each = len(clips[0])
+    packed = {
+        name: rearrange(torch.cat(values), "(n f) ... -> n f ...", f=each) for name, values in parts.items()
+    }
+    references = reference_pictures([clip[0] for clip in clips], seeds, chunk=chunk)
+    known = sorted(set(captions))
+    return DanceSet(
+        face=references["face"][0],
+        cloth=references["cloth"][0],
+        colours=torch.cat([references[branch][1] for branch in ("face", "cloth")], dim=1),
+        kinds=torch.cat([references[branch][2] for branch in ("face", "cloth")], dim=1),
+        caption=torch.tensor([known.index(c) for c in captions[::each]]),
+        captions=tuple(known),
+        **packed,
+    )

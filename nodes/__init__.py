@@ -1,0 +1,20 @@
+"""The pack's nodes. ComfyUI calls `comfy_entrypoint`, which makes the extension below; nothing happens before that."""
+
+from comfy_api.latest import ComfyExtension, io
+from typing_extensions import override
+
+from ..dreamoving_core.bridge.loading import register_model_folders
+from . import content, control, loaders, motion, preprocess, sampling, tiny, video
+
+
+class DreaMovingExtension(ComfyExtension):
+    """Every node of the pack, in the order of a graph."""
+
+    @override
+    async def on_load(self) -> None:
+        register_model_folders()
+
+    @override
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        parts = (tiny, loaders, preprocess, motion, content, control, sampling, video)
+        return [node for part in parts for node in part.NODES]
