@@ -112,7 +112,7 @@ def render_references(
     for person, worn, seed, style in zip(people, clothes, seeds, styles, strict=True):
         draw = Draw("reference", split, seed)
         common = {
-            "scene": Scene(place=PLAIN, time="day"),
+            "scene": Scene(place=PLAIN, light="day"),
             "dance": sample_dance(1_000_000 + seed, split),
             "style": style,
         }

@@ -1,7 +1,7 @@
-"""Where they dance: eight places at three times of day, each a fixed picture that its caption determines.
+"""Where they dance: eight places in eight kinds of light, each a fixed picture that its caption determines.
 
 Splits are disjoint: the combinations in HELD_OUT_SCENES occur in the "held_out" split only and are the only ones
-there; every place and every time of day is still seen in training. Coordinates are fractions of the frame.
+there; every place and every light is still seen in training. Coordinates are fractions of the frame.
 """
 
 import math
@@ -14,6 +14,8 @@ from .palette import STYLES, restyle
 from .seeds import Draw
 from .skeleton import SHOTS
 
+RGB = tuple[float, float, float]
+
 PLACES: dict[str, str] = {
     "beach": "on a beach",
     "forest": "in a forest",
@@ -24,59 +26,107 @@ PLACES: dict[str, str] = {
     "stage": "on a stage with curtains",
     "room": "in a living room",
 }
-TIMES: dict[str, str] = {"day": "by day", "sunset": "at sunset", "night": "at night"}
-HELD_OUT_SCENES = (("beach", "night"), ("forest", "sunset"), ("city", "day"), ("room", "sunset"))
-PLAIN = "plain"  # the neutral background of reference pictures
 
-_SKY = {
-    "day": ((0.42, 0.68, 0.93), (0.80, 0.91, 0.98)),
-    "sunset": ((0.46, 0.30, 0.56), (0.99, 0.66, 0.38)),
-    "night": ((0.05, 0.07, 0.20), (0.17, 0.21, 0.42)),
-}
-_TINT = {"day": (1.0, 1.0, 1.0), "sunset": (0.98, 0.74, 0.60), "night": (0.44, 0.48, 0.70)}
+
+@dataclass(frozen=True, kw_only=True)
+class Light:
+    """A time of day or a weather: its words, the sky from top to horizon, and what it does to colours."""
+
+    words: str
+    sky: tuple[RGB, RGB]
+    tint: RGB  # multiplies colours given by day
+    sun: RGB  # or moon
+    sun_radius: float
+    sun_low: bool  # on the horizon
+    lamps: bool  # windows are lit
+    stage: RGB  # back wall of a stage
+    spot: RGB  # its spotlights
+
+
+# Eight, so that place and light must be learned as two things: with three, a model learned the pairs by heart [ours].
+LIGHTS: dict[str, Light] = {
+    "day": Light(
+        words="by day", sky=((0.42, 0.68, 0.93), (0.80, 0.91, 0.98)), tint=(1.0, 1.0, 1.0), sun=(1.0, 0.95, 0.62),
+        sun_radius=0.06, sun_low=False, lamps=False, stage=(0.62, 0.56, 0.66), spot=(1.0, 1.0, 0.95),
+    ),
+    "sunset": Light(
+        words="at sunset", sky=((0.46, 0.30, 0.56), (0.99, 0.66, 0.38)), tint=(0.98, 0.74, 0.60), sun=(1.0, 0.86, 0.50),
+        sun_radius=0.10, sun_low=True, lamps=True, stage=(0.72, 0.42, 0.30), spot=(1.0, 0.75, 0.40),
+    ),
+    "night": Light(
+        words="at night", sky=((0.05, 0.07, 0.20), (0.17, 0.21, 0.42)), tint=(0.44, 0.48, 0.70), sun=(0.93, 0.93, 0.82),
+        sun_radius=0.05, sun_low=False, lamps=True, stage=(0.12, 0.10, 0.26), spot=(0.45, 0.55, 1.0),
+    ),
+    "dawn": Light(
+        words="at dawn", sky=((0.58, 0.62, 0.86), (0.98, 0.78, 0.84)), tint=(0.94, 0.80, 0.88), sun=(1.0, 0.84, 0.84),
+        sun_radius=0.08, sun_low=True, lamps=True, stage=(0.66, 0.46, 0.58), spot=(1.0, 0.78, 0.86),
+    ),
+    "clouds": Light(
+        words="under grey clouds", sky=((0.60, 0.63, 0.66), (0.78, 0.80, 0.82)), tint=(0.78, 0.80, 0.82),
+        sun=(0.90, 0.90, 0.88), sun_radius=0.05, sun_low=False, lamps=False, stage=(0.46, 0.46, 0.48),
+        spot=(0.80, 0.80, 0.78),
+    ),
+    "storm": Light(
+        words="in a storm", sky=((0.16, 0.21, 0.25), (0.38, 0.46, 0.48)), tint=(0.52, 0.60, 0.62), sun=(0.62, 0.68, 0.70),
+        sun_radius=0.05, sun_low=False, lamps=True, stage=(0.18, 0.24, 0.26), spot=(0.55, 0.72, 0.74),
+    ),
+    "gold": Light(
+        words="in golden light", sky=((0.90, 0.72, 0.34), (1.0, 0.92, 0.62)), tint=(1.0, 0.88, 0.56), sun=(1.0, 0.98, 0.80),
+        sun_radius=0.08, sun_low=False, lamps=False, stage=(0.74, 0.58, 0.26), spot=(1.0, 0.90, 0.50),
+    ),
+    "aurora": Light(
+        words="under green northern lights", sky=((0.04, 0.16, 0.20), (0.14, 0.58, 0.42)), tint=(0.44, 0.66, 0.58),
+        sun=(0.80, 0.96, 0.86), sun_radius=0.05, sun_low=False, lamps=True, stage=(0.08, 0.26, 0.22), spot=(0.35, 0.95, 0.62),
+    ),
+}  # fmt: skip
+HELD_OUT_SCENES = (
+    ("beach", "night"), ("forest", "sunset"), ("city", "day"), ("room", "dawn"),
+    ("desert", "clouds"), ("mountains", "storm"), ("meadow", "gold"), ("stage", "aurora"),
+)  # fmt: skip
+PLAIN = "plain"  # the neutral background of reference pictures
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """A place and a time of day."""
+    """A place, and the light: a time of day or a weather."""
 
     place: str
-    time: str
+    light: str
 
 
 def sample_scene(seed: int, split: str) -> Scene:
     """The scene of this seed."""
-    pairs = [(p, t) for p in PLACES for t in TIMES if ((p, t) in HELD_OUT_SCENES) == (split == "held_out")]
-    place, time = pairs[Draw("scene", split, seed).integer("pair", len(pairs))]
-    return Scene(place=place, time=time)
+    pairs = [(p, t) for p in PLACES for t in LIGHTS if ((p, t) in HELD_OUT_SCENES) == (split == "held_out")]
+    place, light = pairs[Draw("scene", split, seed).integer("pair", len(pairs))]
+    return Scene(place=place, light=light)
 
 
 def caption(scene: Scene, *, shot: str, style: int) -> str:
-    """Place, time of day, shot and style in words: "illustration of a person dancing on a beach at sunset, whole body"."""
+    """Place, light, shot and style in words: "illustration of a person dancing on a beach at sunset, whole body"."""
     where = (
-        f"{PLACES[scene.place]} {TIMES[scene.time]}" if scene.place in PLACES else "before a plain background"
+        f"{PLACES[scene.place]} {LIGHTS[scene.light].words}" if scene.place in PLACES else "before a plain background"
     )
     return f"{STYLES[style]} of a person dancing {where}, {SHOTS[shot].text}"
 
 
 def draw_scene(scene: Scene, *, style: int, size: int) -> Tensor:
     """The background, `h w 3` in [0, 1]."""
-    sheet = _Sheet(size, scene.time if scene.time in TIMES else "day")
+    sheet = _Sheet(size, scene.light if scene.light in LIGHTS else "day")
     _PAINTERS[scene.place](sheet)
     return restyle(sheet.picture, style).clamp(0, 1)
 
 
 class _Sheet:
-    """One background being painted; colours given by day are tinted for the time of day."""
+    """One background being painted; colours given by day are tinted by the light."""
 
-    def __init__(self, size: int, time: str):
-        self.time, self.size = time, size
+    def __init__(self, size: int, light: str):
+        self.light, self.size = LIGHTS[light], size
         grid = (torch.arange(size, dtype=torch.float32) + 0.5) / size
         self.x, self.y = grid[None, :], grid[:, None]
         self.picture = torch.zeros(size, size, 3)
 
     def tint(self, colour: tuple[float, float, float]) -> Tensor:
-        return torch.tensor(colour) * torch.tensor(_TINT[self.time])
+        return torch.tensor(colour) * torch.tensor(self.light.tint)
 
     def blend(
         self, distance: Tensor, colour: Tensor, rows: slice, columns: slice, *, opacity: float = 1.0
@@ -93,7 +143,7 @@ class _Sheet:
         return slice(low[0], high[0]), slice(low[1], high[1])
 
     def sky(self) -> None:
-        high, low = (torch.tensor(c) for c in _SKY[self.time])
+        high, low = (torch.tensor(c) for c in self.light.sky)
         part = (self.y / 0.66).clamp(0, 1)[..., None].expand(self.size, self.size, 1)
         self.picture = (high + (low - high) * part).contiguous()
 
@@ -131,11 +181,8 @@ class _Sheet:
 
     def sun(self, x: float, y: float) -> None:
         """Sun or moon."""
-        colour = {"day": (1.0, 0.95, 0.62), "sunset": (1.0, 0.86, 0.50), "night": (0.93, 0.93, 0.82)}[
-            self.time
-        ]
-        y, radius = {"day": (y, 0.06), "sunset": (0.47, 0.10), "night": (y, 0.05)}[self.time]
-        self.oval(x, y, radius, radius, colour, lit=True)
+        light = self.light
+        self.oval(x, 0.47 if light.sun_low else y, light.sun_radius, light.sun_radius, light.sun, lit=True)
 
 
 def _beach(sheet: _Sheet) -> None:
@@ -171,7 +218,7 @@ def _city(sheet: _Sheet) -> None:
         sheet.box(left, top, right, 0.75, colour)
         for row in range(3):
             y = top + 0.06 + 0.14 * row
-            pane = lights if sheet.time != "day" else (0.75, 0.86, 0.93)
+            pane = lights if sheet.light.lamps else (0.75, 0.86, 0.93)
             for x in (left + 0.055, right - 0.055):
                 sheet.box(x - 0.025, y, x + 0.025, y + 0.06, pane, lit=True)
     sheet.fill(0.73, (0.66, 0.66, 0.66), (0.60, 0.60, 0.60))
@@ -212,11 +259,9 @@ def _meadow(sheet: _Sheet) -> None:
 
 
 def _stage(sheet: _Sheet) -> None:
-    back = {"day": (0.62, 0.56, 0.66), "sunset": (0.72, 0.42, 0.30), "night": (0.12, 0.10, 0.26)}[sheet.time]
-    sheet.picture = torch.tensor(back).expand(sheet.size, sheet.size, 3).clone()
-    light = {"day": (1.0, 1.0, 0.95), "sunset": (1.0, 0.75, 0.40), "night": (0.45, 0.55, 1.0)}[sheet.time]
+    sheet.picture = torch.tensor(sheet.light.stage).expand(sheet.size, sheet.size, 3).clone()
     for x in (0.32, 0.68):
-        sheet.oval(x, 0.36, 0.16, 0.40, light, lit=True, opacity=0.35)
+        sheet.oval(x, 0.36, 0.16, 0.40, sheet.light.spot, lit=True, opacity=0.35)
     sheet.fill(0.74, (0.62, 0.42, 0.26), (0.50, 0.32, 0.20))
     for left in (-0.02, 0.06, 0.84, 0.92):
         sheet.box(left, -0.1, left + 0.05, 0.78, (0.72, 0.12, 0.18))
@@ -228,7 +273,7 @@ def _room(sheet: _Sheet) -> None:
     wall = (0.90, 0.83, 0.72)
     sheet.picture = sheet.tint(wall).expand(sheet.size, sheet.size, 3).clone()
     sheet.box(0.06, 0.14, 0.36, 0.46, (0.98, 0.97, 0.94))
-    sheet.box(0.085, 0.165, 0.335, 0.435, _SKY[sheet.time][1 if sheet.time != "night" else 0], lit=True)
+    sheet.box(0.085, 0.165, 0.335, 0.435, sheet.light.sky[1], lit=True)
     sheet.box(0.205, 0.165, 0.215, 0.435, (0.98, 0.97, 0.94))
     sheet.box(0.72, 0.18, 0.92, 0.34, (0.30, 0.55, 0.55))
     sheet.fill(0.74, (0.66, 0.46, 0.30), (0.56, 0.37, 0.23))

@@ -131,7 +131,7 @@ def test_left_points_belong_to_the_dancers_left_side():
 def test_the_background_depends_on_the_caption_alone():
     first = still_moment(1)
     second = dataclasses.replace(still_moment(2), scene=first.scene)
-    third = dataclasses.replace(first, scene=dataclasses.replace(first.scene, time="night", place="room"))
+    third = dataclasses.replace(first, scene=dataclasses.replace(first.scene, light="night", place="room"))
 
     frames = render_frames([first, second, third], flow=False)
     empty = torch.nn.functional.max_pool2d(frames.mask.any(dim=0)[None, None].float(), 9, 1, 4)[0, 0] == 0

@@ -13,8 +13,8 @@ from dreamoving.dreamoving_core.procdance.identity import (
 )
 from dreamoving.dreamoving_core.procdance.scene import (
     HELD_OUT_SCENES,
+    LIGHTS,
     PLACES,
-    TIMES,
     Scene,
     caption,
     sample_scene,
@@ -36,7 +36,7 @@ def clothes_combination(seed: int, split: str) -> tuple:
 
 def scene_combination(seed: int, split: str) -> tuple:
     scene = sample_scene(seed, split)
-    return scene.place, scene.time
+    return scene.place, scene.light
 
 
 @pytest.mark.parametrize("combination", [person_combination, clothes_combination, scene_combination])
@@ -71,25 +71,25 @@ def test_each_split_sees_every_single_tone_hue_style_pattern_and_arm_pose(split)
     assert len(poses) == len(ARM_POSES)
 
 
-def test_training_sees_every_place_and_time_and_held_out_only_the_reserved_scenes():
+def test_training_sees_every_place_and_light_and_held_out_only_the_reserved_scenes():
     train = [scene_combination(seed, "train") for seed in SEEDS]
     held_out = {scene_combination(seed, "held_out") for seed in SEEDS}
 
     assert {place for place, _ in train} == set(PLACES)
-    assert {time for _, time in train} == set(TIMES)
+    assert {light for _, light in train} == set(LIGHTS)
     assert held_out == set(HELD_OUT_SCENES)
 
 
-def test_captions_differ_for_every_place_time_shot_and_style():
+def test_captions_differ_for_every_place_light_shot_and_style():
     captions = {
-        caption(Scene(place=p, time=t), shot=shot, style=style)
+        caption(Scene(place=p, light=t), shot=shot, style=style)
         for p in PLACES
-        for t in TIMES
+        for t in LIGHTS
         for shot in ("whole", "half", "face")
         for style in (0, 1)
     }
 
-    assert len(captions) == 8 * 3 * 3 * 2
+    assert len(captions) == len(PLACES) * len(LIGHTS) * 3 * 2
     assert "illustration of a person dancing on a beach at sunset, whole body" in captions
 
 
