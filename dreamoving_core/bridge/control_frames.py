@@ -20,7 +20,7 @@ def frames_in_view(transformer_options: dict[str, Any], num_frames: int) -> tupl
     if window is not None:
         if window.dim != 0:
             raise InputError(
-                f"The Video ControlNet needs context windows over frames, dim 0, got dim {window.dim}. "
+                f"ControlNets need context windows over frames, dim 0, got dim {window.dim}. "
                 "Set dim to 0 in the Context Windows node."
             )
         total = window.total_frames
@@ -51,7 +51,7 @@ def refuse_unfit_count(control_frames: Tensor, num_frames: int) -> None:
     count = control_frames.shape[0]
     if count not in (1, num_frames):
         raise InputError(
-            f"The Video ControlNet got {count} control images for a video of {num_frames} frames. "
+            f"A ControlNet got {count} control images for a video of {num_frames} frames. "
             f"Give one image for each frame ({num_frames}), or a single image that holds for all."
         )
     if not torch.isfinite(control_frames).all():

@@ -4,8 +4,12 @@ ComfyUI's detection knows SD1.5 by its real widths alone, so the small brothers 
 what comes out are ordinary MODEL, CLIP, VAE and CLIP_VISION values that every stock node takes.
 """
 
+import functools
+import json
 from collections.abc import Callable
+from pathlib import Path
 
+import comfy.clip_model
 import comfy.clip_vision
 import comfy.model_base
 import comfy.model_management
@@ -78,7 +82,8 @@ def build_model(
     if not patcher.is_dynamic():
         refuse_unfit(model.diffusion_model.state_dict(), state_dict, part="U-Net")
     model.load_model_weights(dict(state_dict), "", assign=patcher.is_dynamic())
-    patcher.cached_patcher_init = reload or (build_model, (config, state_dict))
+    again = functools.partial(build_model, v_prediction=v_prediction, dtype=dtype)
+    patcher.cached_patcher_init = reload or (again, (config, state_dict))
     return patcher
 
 
@@ -100,14 +105,31 @@ def build_clip(config: TinyConfig, state_dict: StateDict) -> comfy.sd.CLIP:
         def __init__(self, embedding_directory=None, tokenizer_data=None):
             super().__init__(embedding_directory=embedding_directory, tokenizer_data=tokenizer_data or {})
 
+    refuse_unfit(text_shapes(config), state_dict, part="text encoder")
     target = comfy.supported_models_base.ClipTarget(Tokenizer, text_model(config))
     return comfy.sd.CLIP(target, state_dict=dict(state_dict))
+
+
+def text_settings(config: TinyConfig) -> dict:
+    """SD1.5's text encoder settings at Tiny's size."""
+    settings = Path(comfy.sd1_clip.__file__).parent / "sd1_clip_config.json"
+    return json.loads(settings.read_text(encoding="utf-8")) | config.text_config()
+
+
+def text_shapes(config: TinyConfig) -> StateDict:
+    """Names and shapes of a text encoder's file, without values."""
+    text = comfy.clip_model.CLIPTextModel(
+        text_settings(config), torch.float32, torch.device("meta"), torch.nn
+    )
+    return {f"clip_l.transformer.{key}": value for key, value in text.state_dict().items()}
 
 
 def build_vae(state_dict: StateDict) -> comfy.sd.VAE:
     """The autoencoder as a VAE: TAESD's own format, `taesd_encoder.*`, `taesd_decoder.*`, `vae_scale`, `vae_shift`."""
     vae = comfy.sd.VAE(sd=dict(state_dict))
     vae.throw_exception_if_invalid()
+    if not vae.patcher.is_dynamic():
+        refuse_unfit(vae.first_stage_model.state_dict(), state_dict, part="autoencoder")
     return vae
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import comfy.clip_vision
 import comfy.model_patcher
 import comfy.sd
+import folder_paths
 
 from ..errors import WeightsError
 from ..tiny import files
@@ -32,24 +33,29 @@ class Tiny:
     content_guider: LoadedContentGuider
 
 
-def tiny_path(name: str, folder: Path = files.FOLDER) -> Path:
+def tiny_folder() -> Path:
+    """Where Tiny is: one that was trained here (`models/dreamoving/tiny`) goes before the one of the pack."""
+    folders = [Path(folder) / "tiny" for folder in folder_paths.get_folder_paths("dreamoving")]
+    found = [folder for folder in folders if any((folder / name).is_file() for name in files.ALL)]
+    return next(iter(found), files.FOLDER)
+
+
+def tiny_path(name: str, folder: Path) -> Path:
     """A file of Tiny's. Raises WeightsError when it is missing."""
     path = folder / name
     if not path.is_file():
         raise WeightsError(
-            f"DreaMoving-Tiny's file '{name}' is missing from {folder}. It comes with the pack: update or reinstall it, "
-            "or train it with `python run.py train tiny`."
+            f"DreaMoving-Tiny's file '{name}' is missing from {folder}. Train it with `python run.py train tiny` and put "
+            "the eight files into models/dreamoving/tiny, or install a release of the pack that brings them."
         )
     return path
 
 
-def tiny_weights(name: str, folder: Path = files.FOLDER) -> StateDict:
+def tiny_weights(name: str, folder: Path) -> StateDict:
     return read_weights(tiny_path(name, folder)).state_dict
 
 
-def tiny_model(
-    folder: Path = files.FOLDER, *, disable_dynamic: bool = False
-) -> comfy.model_patcher.ModelPatcher:
+def tiny_model(folder: Path, *, disable_dynamic: bool = False) -> comfy.model_patcher.ModelPatcher:
     """The denoising U-Net."""
     return build_model(
         TinyConfig(),
@@ -59,9 +65,9 @@ def tiny_model(
     )
 
 
-def load_tiny(folder: Path = files.FOLDER) -> Tiny:
-    """Every network of DreaMoving-Tiny. Raises WeightsError for missing or damaged files."""
-    config = TinyConfig()
+def load_tiny(folder: Path | None = None) -> Tiny:
+    """Every network of DreaMoving-Tiny, from `tiny_folder()` unless given. WeightsError for missing or damaged files."""
+    config, folder = TinyConfig(), folder or tiny_folder()
     return Tiny(
         model=tiny_model(folder),
         clip=build_clip(config, tiny_weights(files.TEXT, folder)),
@@ -76,5 +82,6 @@ def load_tiny(folder: Path = files.FOLDER) -> Tiny:
 
 def tiny_fingerprint() -> str:
     """Changes when any of the files does."""
-    found = [files.FOLDER / name for name in files.ALL if (files.FOLDER / name).is_file()]
-    return "/".join(f"{p.name}:{p.stat().st_size}:{p.stat().st_mtime_ns}" for p in found)
+    folder = tiny_folder()
+    found = [folder / name for name in files.ALL if (folder / name).is_file()]
+    return "/".join(f"{path}:{path.stat().st_size}:{path.stat().st_mtime_ns}" for path in found)

@@ -1,8 +1,5 @@
 """DreaMoving-Tiny before training: every network in ComfyUI's own classes, initialised, in float32."""
 
-import json
-from pathlib import Path
-
 import comfy.clip_model
 import comfy.model_base
 import comfy.ops
@@ -17,7 +14,7 @@ from ..models.motion import MotionConfig, MotionModel
 from ..models.token_encoders import EncoderConfig
 from ..tiny.config import TinyConfig
 from .insertion import InsertableMotion
-from .tiny import SmallSD15
+from .tiny import SmallSD15, text_settings
 from .video_control_model import VideoControlModel
 
 LAYERS = comfy.ops.disable_weight_init
@@ -68,9 +65,7 @@ def new_base(config: TinyConfig) -> comfy.model_base.BaseModel:
 
 def new_text_encoder(config: TinyConfig) -> nn.Module:
     """CLIP's text model with SD1.5's whole vocabulary. Words never trained on stay at zero and say nothing."""
-    folder = Path(comfy.sd1_clip.__file__).parent
-    settings = json.loads((folder / "sd1_clip_config.json").read_text()) | config.text_config()
-    text = comfy.clip_model.CLIPTextModel(settings, torch.float32, torch.device("cpu"), LAYERS)
+    text = comfy.clip_model.CLIPTextModel(text_settings(config), torch.float32, torch.device("cpu"), LAYERS)
     initialise(text)
     embeddings = text.text_model.embeddings
     nn.init.zeros_(embeddings.token_embedding.weight)

@@ -12,7 +12,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..errors import InputError
+from ..errors import InputError, WeightsError
 from .backend import Backend
 
 MAX_SEQUENCES = (
@@ -72,9 +72,14 @@ class Positions(nn.Module):
         rows = state_dict.get(prefix + "pe")
         if rows is None:
             return
+        if rows.shape[-1] != self.channels:
+            raise WeightsError(
+                f"The file's positions are {rows.shape[-1]} wide where its weights are {self.channels} ({prefix}pe). "
+                "The file is damaged; download it again."
+            )
         formula = sinusoid(rows.shape[1], self.channels, device=rows.device)
         # float16 rounds the formula's rows by up to 2.5e-4; edited rows differ by far more
-        if rows.shape[2] != self.channels or (rows.float() - formula).abs().max() > 1e-2:
+        if (rows.float() - formula).abs().max() > 1e-2:
             self.stored = True
             self.register_buffer("pe", rows.detach().float().clone(), persistent=True)
 
@@ -162,7 +167,9 @@ class TemporalTransformer(nn.Module):
             nn.init.zeros_(parameter)  # [AD] a new module changes nothing
         self.norm_mode = config.norm_mode
         self.checkpointing = False
-        self.chunk_bytes = 2**28  # of intermediate values at a time [ours]: a tenth of what 64 frames at 512x512 want
+        self.chunk_bytes = (
+            2**28
+        )  # of intermediate values at a time [ours]: a tenth of what 64 frames at 512x512 want
 
     def sequences_per_chunk(self, num_frames: int, tokens: Tensor) -> int:
         # the feed-forward holds 8 c + 4 c + 4 c numbers per token at its widest
@@ -203,7 +210,7 @@ class TemporalTransformer(nn.Module):
     def differentiable(self, tokens: Tensor, positions: list[Tensor], scale: float | Tensor) -> Tensor:
         if not self.checkpointing:
             return self.transform(tokens, positions, scale)
-        # reentrant checkpoints give wrong gradients where insertion has ended before backward
+        # never reentrant: around layers that are inserted for one call those give wrong gradients, silently
         return checkpoint(
             self.transform, tokens, positions, scale, use_reentrant=False, preserve_rng_state=False
         )

@@ -78,6 +78,8 @@ def decode_pose_keypoint(frames: Sequence[Mapping], *, swap_hands: bool = False)
     """
     if isinstance(frames, Mapping):
         frames = [frames]
+    if not isinstance(frames, Sequence) or isinstance(frames, str):
+        raise InputError(f"A POSE_KEYPOINT is a list with one entry per frame, got {type(frames).__name__}.")
     if not frames:
         raise InputError("A pose needs at least 1 frame, got an empty POSE_KEYPOINT list.")
     most = max(1, *(len(_people_of(frame, i)) for i, frame in enumerate(frames)))
@@ -117,7 +119,10 @@ def _people_of(frame: Mapping, index: int) -> list[Mapping]:
         raise InputError(
             f"Frame {index} of the POSE_KEYPOINT list lacks {' and '.join(missing)}; connect a pose node's output."
         )
-    return frame.get("people") or []
+    people = frame.get("people") or []
+    if not all(isinstance(person, Mapping) for person in people):
+        raise InputError(f"Frame {index} of the POSE_KEYPOINT list has people that are no dictionaries of points.")
+    return people
 
 
 def _points(values: Sequence[float] | None, count: int, *, where: str) -> Tensor:

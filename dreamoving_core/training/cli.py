@@ -21,14 +21,19 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--folder", type=Path, default=Path(".checkpoints/tiny"), help="where checkpoints are kept"
     )
+    parser.add_argument("--export", type=Path, default=Path("out/tiny"), help="where the finished files go")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True)
     torch.set_num_threads(1)
     run = TinyRun(args.folder, seed=args.seed)
     for stage in [args.stage] if args.stage else ORDER:
-        if stage in STAGES:
+        if run.result(stage).exists():
+            logging.info("%s is done", stage)
+        elif stage in STAGES:
             run.stage(stage)
         else:
             getattr(run, stage)()
+    if not args.stage:
+        run.export(args.export)
     return 0

@@ -16,8 +16,9 @@ from . import stages
 from .autoencoder import AutoencoderLoss, autoencoder_step
 from .batches import Batches
 from .dances import DanceSet, as_floats, encode_pictures
+from .export import export_tiny
 from .image_encoder import AttributeLoss, penultimate, references_of
-from .loop import Schedule, Trainer
+from .loop import Schedule, Trainer, save_atomically
 from .networks import Networks, new_networks
 from .rendering import CLASS_COUNTS, clip_moments, draw_set, picture_moment, picture_pool
 
@@ -48,10 +49,10 @@ class TinyRun:
     def train(
         self, stage: str, module: nn.Module, learners: dict, *, schedule: Schedule, loss_of: Callable
     ) -> None:
-        """Run a stage unless it is done, and keep what it learned."""
+        """Run a stage to its end and keep what it learned."""
         trainer = Trainer(stage, learners, schedule=schedule, loss_of=loss_of, folder=self.folder)
         trainer.run()
-        torch.save({name: p.detach() for name, p in module.state_dict().items()}, self.result(stage))
+        save_atomically({name: p.detach() for name, p in module.state_dict().items()}, self.result(stage))
 
     def autoencoder(self) -> None:
         """Encoder and decoder together."""
@@ -138,9 +139,6 @@ class TinyRun:
 
     def stage(self, name: str) -> None:
         """One of the stages that learn from cached latents."""
-        if self.result(name).exists():
-            log.info("%s is done", name)
-            return
         stage = stages.STAGES[name]
         networks = self.networks()
         if name == "video_control":
@@ -161,3 +159,11 @@ class TinyRun:
                 return trainee(batches.draw(step, generator), generator)
 
         self.train(name, networks, learners, schedule=stage.schedule, loss_of=loss_of)
+
+    def export(self, folder: Path) -> None:
+        """Write Tiny's files from the last finished stages."""
+        steps = sum(stage.schedule.steps for stage in stages.STAGES.values() if self.result(stage.name).exists())
+        done = "decoder" if self.result("decoder").exists() else "autoencoder"
+        frames = stages.EXPRESSION.frames
+        export_tiny(self.networks(), self.finished(done), folder, frames=frames, steps=steps)
+        log.info("wrote DreaMoving-Tiny to %s", folder)

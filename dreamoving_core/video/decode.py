@@ -85,7 +85,7 @@ def _decoded_frames(path: str | Path) -> Iterator[np.ndarray]:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
         for frame in container.decode(stream):
-            matrix = MATRICES.get(int(frame.colorspace))
+            matrix = MATRICES.get(int(frame.colorspace))  # PyAV 16 does not look at it by itself
             pixels = frame.reformat(format="rgb24", src_colorspace=matrix).to_ndarray()
             turns = _quarter_turns(frame)
             yield np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels

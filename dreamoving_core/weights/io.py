@@ -67,10 +67,10 @@ def sniff(path: Path) -> str:
     if size == 0:
         raise WeightsError(f"'{path.name}' is empty (0 bytes): the download never started. {AGAIN}")
     refuse_text(path.name, head)
+    if head[8:9] == b"{":  # before the pickles: the length of a header may begin with their first byte
+        return "safetensors"
     if head.startswith((b"PK\x03\x04", b"\x80")):
         return "checkpoint"
-    if head[8:9] == b"{":
-        return "safetensors"
     if size < 9:
         raise WeightsError(f"'{path.name}' has only {size} bytes: the download was cut. {AGAIN}")
     raise WeightsError(

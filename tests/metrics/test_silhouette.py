@@ -14,7 +14,7 @@ def test_the_silhouette_is_what_differs_from_the_background_in_any_channel():
     background = torch.rand(8, 12, 3, generator=torch.Generator().manual_seed(0)) * 0.5
     person = box(3, frames=2)
     clip = background.expand(2, 8, 12, 3).clone()
-    clip[person] += torch.tensor([0.0, 0.0, 0.3])
+    clip[person] += torch.tensor([0.0, 0.0, 0.2])
     clip += 0.02
 
     assert torch.equal(silhouette(clip, background, threshold=0.1), person)

@@ -139,3 +139,15 @@ def test_other_layouts_are_refused_in_words():
         decode_pose_keypoint([])
     with pytest.raises(InputError, match="frames x 133 x 3, got 4 x 17 x 3"):
         to_openpose(torch.zeros(4, 17, 3))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (5, "one entry per frame, got int"),
+        ([{"canvas_width": 8, "canvas_height": 8, "people": [3]}], "no dictionaries"),
+    ],
+)
+def test_what_is_no_pose_is_refused_in_words(value, text):
+    with pytest.raises(InputError, match=text):
+        decode_pose_keypoint(value)

@@ -11,6 +11,7 @@ import torch
 from dreamoving.dreamoving_core.batch.client import Client, Step, output_files
 from dreamoving.dreamoving_core.batch.server import ServerSettings
 from dreamoving.dreamoving_core.errors import DreaMovingError, InputError
+from dreamoving.dreamoving_core.tiny import files
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from weights.public_files import motion_shapes
@@ -98,7 +99,7 @@ def test_models_stay_loaded_between_runs_so_that_the_check_above_can_fail(client
     assert SAMPLER not in cached_nodes(entry)
 
 
-def test_another_strength_gives_other_latents_so_that_the_check_above_can_fail(
+def test_another_seed_gives_other_latents_so_that_the_check_above_can_fail(
     latents_of: Callable, good: torch.Tensor
 ) -> None:
     assert not torch.equal(latents_of(changed(SAMPLER, seed=8)), good)
@@ -151,9 +152,9 @@ def face_crops(client: Client, image: list, extra: dict) -> set[bytes]:
     graph = small_graph() | extra
     graph[FACE]["inputs"]["image"] = image
     graph["40"] = {"class_type": "SaveImage", "inputs": {"images": [FACE, 1], "filename_prefix": "crops"}}
-    files = [file for file in output_files(client.run(graph)) if file.node == "40"]
+    saved = [file for file in output_files(client.run(graph)) if file.node == "40"]
     url = f"{client.url}/view?type=output&filename="
-    pictures = [Image.open(urllib.request.urlopen(url + file.filename)).convert("RGB") for file in files]
+    pictures = [Image.open(urllib.request.urlopen(url + file.filename)).convert("RGB") for file in saved]
     return {picture.tobytes() for picture in pictures}
 
 
@@ -236,7 +237,8 @@ def motion_files(server: ServerSettings) -> Path:
     """Damaged and foreign files where motion models belong."""
     folder = server.base / "models" / "animatediff_models"
     folder.mkdir(parents=True, exist_ok=True)
-    whole = (ROOT / "dreamoving_core/tiny/weights/dreamoving_tiny_motion.safetensors").read_bytes()
+    trained_here = server.base / "models" / "dreamoving" / "tiny" / files.MOTION
+    whole = (trained_here if trained_here.is_file() else files.FOLDER / files.MOTION).read_bytes()
     (folder / "cut.safetensors").write_bytes(whole[: len(whole) // 2])
     (folder / "page.ckpt").write_bytes(b"<!DOCTYPE html><html>Please log in</html>")
     for name, widths in (("sdxl", (320, 640, 1280)), ("other_size", (32, 64, 128))):
@@ -254,7 +256,7 @@ def motion_files(server: ServerSettings) -> Path:
         ("cut.safetensors", "30", r"'cut.safetensors' is truncated"),
         ("page.ckpt", "30", r"'page.ckpt' is a web page \(HTML\)"),
         ("sdxl.safetensors", "30", r"'sdxl.safetensors' is an SDXL motion model"),
-        ("other_size.safetensors", MOTION, r"."),
+        ("other_size.safetensors", MOTION, r"does not fit the U-Net\. Its blocks are .*32"),
     ],
 )
 def test_a_motion_file_that_does_not_fit_is_refused_in_words(

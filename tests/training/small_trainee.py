@@ -1,7 +1,6 @@
 """The smallest DreaMoving that has every part, and batches of noise for it."""
 
 import torch
-
 from dreamoving.dreamoving_core.tiny.config import TinyConfig
 from dreamoving.dreamoving_core.training.networks import new_networks
 from dreamoving.dreamoving_core.training.trainee import Batch

@@ -59,7 +59,7 @@ def autoencoder():
 @pytest.fixture(scope="module")
 def folder(networks, autoencoder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tiny") / "weights"
-    export_tiny(networks, autoencoder.state_dict(), folder, frames=16, steps=1234)
+    export_tiny(networks, autoencoder.state_dict(), folder, frames=16, steps=7)
     return folder
 
 
@@ -78,7 +78,7 @@ def assert_close(found, expected):
     difference = (found.cpu().float() - expected.cpu().float()).abs().max()
     assert found.shape == expected.shape
     assert float(expected.abs().max()) > 0
-    assert float(difference / expected.abs().max()) <= CLOSE
+    assert float(difference.detach() / expected.detach().abs().max()) <= CLOSE
 
 
 def normal(*shape, seed=0):
@@ -103,7 +103,7 @@ def test_every_file_says_where_it_comes_from_and_is_in_half_precision(folder, na
 
     assert weights.metadata["license"] == "GPL-3.0-or-later"
     assert "DreaMoving-Tiny" in weights.metadata["modelspec.title"]
-    assert weights.metadata["training_steps"] == "1234"
+    assert weights.metadata["training_steps"] == "7"
     assert "ProcDance" in weights.metadata["training_data"]
     assert {t.dtype for t in weights.state_dict.values() if t.is_floating_point() and t.ndim} == {
         torch.float16
@@ -132,6 +132,13 @@ def test_every_tensor_goes_there_and_comes_back(networks, autoencoder, tiny):
         assert found.keys() == expected.keys(), part
         for key, value in expected.items():
             assert torch.equal(found[key].cpu().to(value.dtype), value), f"{part}: {key}"
+
+
+def test_a_file_is_read_whatever_the_length_of_its_header(tmp_path):
+    for padding in range(0, 256, 8):
+        path = tmp_path / f"{padding}.safetensors"
+        write_weights(path, {"weight": torch.ones(2)}, metadata={"note": "x" * padding})
+        assert read_weights(path).state_dict["weight"].tolist() == [1, 1]
 
 
 def test_motion_says_how_it_was_trained(tiny):
@@ -307,7 +314,7 @@ def folder_without(name, folder, place):
 def test_a_missing_file_is_named_with_what_to_do(folder, tmp_path, name):
     place = folder_without(name, folder, tmp_path / "weights")
 
-    with pytest.raises(WeightsError, match=rf"file '{name}' is missing from .*update or reinstall"):
+    with pytest.raises(WeightsError, match=rf"file '{name}' is missing from .*run.py train tiny"):
         load_tiny(place)
 
 
@@ -320,16 +327,13 @@ def test_a_file_that_was_cut_is_named_with_what_to_do(folder, tmp_path, name):
         load_tiny(place)
 
 
-unchecked = pytest.mark.xfail(strict=True, reason="text encoder and autoencoder are loaded unchecked")
-
-
 @pytest.mark.parametrize(
     "name",
     [
         files.UNET,
-        pytest.param(files.TEXT, marks=unchecked),
+        files.TEXT,
         files.VISION,
-        pytest.param(files.AUTOENCODER, marks=unchecked),
+        files.AUTOENCODER,
         files.MOTION,
         files.CONTROL_DEPTH,
         files.CONTENT_GUIDER,

@@ -3,11 +3,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from einops import rearrange
-from training.small_trainee import small_batch, small_networks
-
 from dreamoving.dreamoving_core.training import stages, trainee
 from dreamoving.dreamoving_core.training.trainee import Objective
+from einops import rearrange
+from training.small_trainee import small_batch, small_networks
 
 KEEP_ALL = Objective(drop_text=0.0, drop_face=0.0, drop_cloth=0.0, drop_control=0.0)
 

@@ -49,6 +49,18 @@ def test_the_frame_rate_is_read_back_as_the_same_fraction(tmp_path, format, rate
     assert probe_video(video.path).frame_rate == Fraction(rate) == video.frame_rate
 
 
+@pytest.mark.parametrize(("format", "tick"), [("mp4", 0), ("webm", 0.001)])
+def test_every_frame_is_shown_at_its_exact_time_and_the_first_at_zero(tmp_path, format, tick):
+    import av
+
+    rate = Fraction(30000, 1001)
+    video = write(tmp_path, moving_bar(9), format=format, frame_rate=rate)
+
+    with av.open(str(video.path)) as container:
+        times = [frame.pts * frame.time_base for frame in container.decode(video=0)]
+    assert all(abs(time - i / rate) <= tick for i, time in enumerate(times))
+
+
 @pytest.mark.parametrize(("format", "tick"), [("gif", 0.01), ("webp", 0.001)])
 def test_image_formats_keep_the_length_to_their_own_tick_without_drift(tmp_path, format, tick):
     video = write(tmp_path, moving_bar(50), format=format, frame_rate="30000/1001")
@@ -198,6 +210,12 @@ def test_without_metadata_none_is_written(tmp_path, format):
     video = write(tmp_path, moving_bar(2), format=format)
 
     assert not {"workflow", "prompt"} & set(read_metadata(video.path))
+
+
+def test_the_comment_of_a_gif_stands_after_the_loop_count_which_players_want_first(tmp_path):
+    data = write(tmp_path, moving_bar(2), format="gif", metadata={"prompt": "{}"}).path.read_bytes()
+
+    assert 0 < data.index(b"NETSCAPE2.0") < data.index(b"\x21\xfe") < data.index(b"\x21\xf9")
 
 
 def test_webp_carries_the_workflow_as_core_writes_it(tmp_path):
