@@ -165,7 +165,7 @@ class Graph:
             ],
             "groups": self.groups,
             "config": {},
-            "extra": {"ds": {"scale": 0.7, "offset": [60, 120]}},
+            "extra": {"ds": {"scale": 0.6, "offset": [620, 160]}},
             "version": 0.4,
         }
 
