@@ -1,4 +1,4 @@
-"""DreaMoving-Tiny, the small model that comes with the pack."""
+"""DreaMoving-Tiny, the small model that this repository trains."""
 
 from comfy_api.latest import io
 
@@ -12,7 +12,7 @@ class DreaMovingLoadTiny(io.ComfyNode):
             node_id="DreaMovingLoadTiny",
             display_name="Load DreaMoving-Tiny",
             category="DreaMoving/loaders",
-            description="A complete small model that comes with the pack, trained on procedural dancers: 128 x 128 pixels, "
+            description="A complete small model, trained by this repository on procedural dancers: 128 x 128 pixels, "
             "runs on any computer. Use it to learn the graph; swap in real loaders for real pictures.",
             search_aliases=["demo model", "example model", "checkpoint"],
             inputs=[],
