@@ -121,7 +121,9 @@ def _people_of(frame: Mapping, index: int) -> list[Mapping]:
         )
     people = frame.get("people") or []
     if not all(isinstance(person, Mapping) for person in people):
-        raise InputError(f"Frame {index} of the POSE_KEYPOINT list has people that are no dictionaries of points.")
+        raise InputError(
+            f"Frame {index} of the POSE_KEYPOINT list has people that are no dictionaries of points."
+        )
     return people
 
 

@@ -104,7 +104,9 @@ def sample_scene(seed: int, split: str) -> Scene:
 def caption(scene: Scene, *, shot: str, style: int) -> str:
     """Place, light, shot and style in words: "illustration of a person dancing on a beach at sunset, whole body"."""
     where = (
-        f"{PLACES[scene.place]} {LIGHTS[scene.light].words}" if scene.place in PLACES else "before a plain background"
+        f"{PLACES[scene.place]} {LIGHTS[scene.light].words}"
+        if scene.place in PLACES
+        else "before a plain background"
     )
     return f"{STYLES[style]} of a person dancing {where}, {SHOTS[shot].text}"
 

@@ -162,7 +162,9 @@ class TinyRun:
 
     def export(self, folder: Path) -> None:
         """Write Tiny's files from the last finished stages."""
-        steps = sum(stage.schedule.steps for stage in stages.STAGES.values() if self.result(stage.name).exists())
+        steps = sum(
+            stage.schedule.steps for stage in stages.STAGES.values() if self.result(stage.name).exists()
+        )
         done = "decoder" if self.result("decoder").exists() else "autoencoder"
         frames = stages.EXPRESSION.frames
         export_tiny(self.networks(), self.finished(done), folder, frames=frames, steps=steps)

@@ -19,7 +19,9 @@ PACK_NAME = "ComfyUI-DreaMoving"
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerSettings]:
     base = tmp_path_factory.mktemp("comfyui")
-    if not (files.FOLDER / files.UNET).is_file():  # a checkout without trained weights: the same graph on untrained ones
+    if not (
+        files.FOLDER / files.UNET
+    ).is_file():  # a checkout without trained weights: the same graph on untrained ones
         export_untrained(base / "models" / "dreamoving" / "tiny")
     settings = ServerSettings(
         python=Path(sys.executable),

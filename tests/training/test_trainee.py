@@ -34,7 +34,9 @@ def test_only_what_a_stage_learns_gets_gradients(name, networks):
 
     reached = {n for n, p in module.named_parameters() if p.grad is not None}
     module.zero_grad(set_to_none=True)
-    assert reached == set(learners) - {"text.text_projection.weight"}  # CLIP's pooled output, which SD1.5 never uses
+    assert reached == set(learners) - {
+        "text.text_projection.weight"
+    }  # CLIP's pooled output, which SD1.5 never uses
 
 
 def gradients(module, batch):
@@ -46,7 +48,9 @@ def gradients(module, batch):
 
 
 @pytest.mark.parametrize("frames", [1, 3])
-def test_copies_give_the_gradients_that_autograd_gives_when_it_guards_every_tensor(frames, networks, monkeypatch):
+def test_copies_give_the_gradients_that_autograd_gives_when_it_guards_every_tensor(
+    frames, networks, monkeypatch
+):
     module = networks.trainee(KEEP_ALL, motion=frames > 1)
     batch = small_batch(frames=frames)
     ours = gradients(module, batch)
@@ -75,7 +79,9 @@ def test_what_is_dropped_has_no_say(networks):
     module = networks.trainee(goal, motion=False)
     batch = small_batch()
     other = small_batch(seed=9)
-    changed = replace(batch, face=other.face, cloth=other.cloth, control=other.control, caption=batch.caption.flip(0))
+    changed = replace(
+        batch, face=other.face, cloth=other.cloth, control=other.control, caption=batch.caption.flip(0)
+    )
 
     with torch.no_grad():
         assert torch.equal(module(batch, generator())[0], module(changed, generator())[0])
