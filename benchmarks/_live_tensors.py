@@ -6,7 +6,7 @@ kernels allocate for themselves (cuDNN's workspaces) and what an allocator waste
 
 import sys
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -50,7 +50,7 @@ class LiveTensors(TorchDispatchMode):
         self,
         names: Mapping[nn.Module, str],
         *,
-        known: Iterator[Tensor] = (),
+        known: Iterable[Tensor] = (),
         files: Mapping[str, str] | None = None,
     ):
         super().__init__()
