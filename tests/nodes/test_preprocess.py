@@ -213,7 +213,7 @@ def test_thicker_sticks_cover_more(clip):
     ("keypoints", "said"),
     [
         ([], r"at least 1 frame"),
-        (None, r"at least 1 frame"),
+        (None, r"one entry per frame, got NoneType"),
         ([{"people": []}], r"Frame 0 .* lacks canvas_width and canvas_height"),
         (["nonsense"], r"Frame 0 .* lacks people"),
         (
