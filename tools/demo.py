@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from .place import Place
 DEMO_SEED = 7  # the seed that the committed graph carries
 DEMO_GRAPH = "workflows/api/00_tiny_demo.json"
 DEMO_WORKFLOW = "workflows/00 Tiny demo, no downloads.json"
+TRAINED = "out/tiny"  # where `run.py train tiny` leaves a Tiny of one's own
 
 
 def with_seed(graph: Graph, seed: int) -> Graph:
@@ -119,6 +121,9 @@ def make_video(place: Place, seed: int, video: Path) -> None:
 def temporary_server(place: Place) -> Iterator[ServerSettings]:
     """A server in a folder that vanishes with it. One thread: with more, the tiny tensors only wait for each other."""
     with tempfile.TemporaryDirectory(prefix="dreamoving-") as base:
+        trained = place.root / TRAINED
+        if trained.is_dir():
+            shutil.copytree(trained, Path(base) / "models" / "dreamoving" / "tiny")
         settings = server_settings(place, Path(base), port=free_port(), threads=1, extra=[])
         booting = Progress("Starting ComfyUI")
         with running_server(settings):

@@ -21,6 +21,11 @@ def prepare() -> None:
     import torch
 
     comfy.cli_args.args.cpu = not torch.cuda.is_available()
+    import folder_paths
+
+    folder_paths.add_model_folder_path(
+        "dreamoving", str(ROOT / "out")
+    )  # a Tiny trained here lies in out/tiny
     spec = importlib.util.spec_from_file_location(
         "dreamoving", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
     )

@@ -35,7 +35,8 @@ class Tiny:
 
 def tiny_folder() -> Path:
     """Where Tiny is: one that was trained here (`models/dreamoving/tiny`) goes before the one of the pack."""
-    folders = [Path(folder) / "tiny" for folder in folder_paths.get_folder_paths("dreamoving")]
+    paths, _suffixes = folder_paths.folder_names_and_paths.get("dreamoving", ([], set()))
+    folders = [Path(folder) / "tiny" for folder in paths]
     found = [folder for folder in folders if any((folder / name).is_file() for name in files.ALL)]
     return next(iter(found), files.FOLDER)
 
