@@ -40,7 +40,7 @@ BASE = Stage(
     clips=8,
     controls=("pose", "pose", "depth"),
     motion=False,
-    schedule=Schedule(steps=3200, learning_rate=1.5e-3, ema_decay=0.998),
+    schedule=Schedule(steps=6500, learning_rate=1.5e-3, ema_decay=0.998),
     objective=Objective(noise_levels=2),
     bfloat16=True,
 )
@@ -51,7 +51,7 @@ LONG_FRAME = Stage(
     clips=1,
     controls=("none",),  # no control, no image guidance [DM §2.4.2]
     motion=True,
-    schedule=Schedule(steps=110, learning_rate=1e-3, warmup=20, ema_decay=0.99),
+    schedule=Schedule(steps=500, learning_rate=1e-3, warmup=50, ema_decay=0.99),
     objective=Objective(noise_levels=1, drop_face=1.0, drop_cloth=1.0, shared_noise=0.3),
 )
 VIDEO_CONTROL = Stage(
@@ -61,7 +61,7 @@ VIDEO_CONTROL = Stage(
     clips=1,
     controls=("pose", "depth"),
     motion=True,
-    schedule=Schedule(steps=110, learning_rate=5e-4, warmup=20, ema_decay=0.99),
+    schedule=Schedule(steps=500, learning_rate=5e-4, warmup=50, ema_decay=0.99),
     objective=Objective(  # no image guidance [DM §2.4.3]
         noise_levels=1, drop_control=0.0, drop_face=1.0, drop_cloth=1.0, shared_noise=0.3
     ),
@@ -73,10 +73,10 @@ EXPRESSION = Stage(
     clips=1,
     controls=("pose", "pose", "depth"),
     motion=True,
-    schedule=Schedule(steps=110, learning_rate=5e-4, warmup=20, ema_decay=0.99),
+    schedule=Schedule(steps=500, learning_rate=5e-4, warmup=50, ema_decay=0.99),
     objective=Objective(noise_levels=1, drop_control=0.0, shared_noise=0.3),
 )
 STAGES = {stage.name: stage for stage in (BASE, LONG_FRAME, VIDEO_CONTROL, EXPRESSION)}
-AUTOENCODER = Schedule(steps=2100, learning_rate=1.5e-3, ema_decay=0.998, weight_decay=0.0)
-DECODER = Schedule(steps=2700, learning_rate=1e-3, ema_decay=0.998, weight_decay=0.0)
+AUTOENCODER = Schedule(steps=3600, learning_rate=1.5e-3, ema_decay=0.998, weight_decay=0.0)
+DECODER = Schedule(steps=3000, learning_rate=1e-3, ema_decay=0.998, weight_decay=0.0)
 IMAGE_ENCODER = Schedule(steps=1100, learning_rate=1e-3, ema_decay=0.99)
