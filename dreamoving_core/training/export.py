@@ -11,6 +11,7 @@ from ..tiny import files
 from ..weights.content_guider import content_guider_metadata
 from ..weights.formats import provenance
 from ..weights.io import write_weights
+from ..weights.keymaps import with_prefix
 from ..weights.motion import motion_metadata
 from .autoencoder import LATENT_SCALE
 from .networks import Networks
@@ -25,10 +26,6 @@ def half(state_dict: StateDict) -> StateDict:
         key: value.half() if value.is_floating_point() and value.ndim else value
         for key, value in state_dict.items()
     }
-
-
-def with_prefix(state_dict: StateDict, prefix: str) -> StateDict:
-    return {prefix + key: value for key, value in state_dict.items()}
 
 
 def taesd(autoencoder: StateDict) -> StateDict:
