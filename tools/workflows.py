@@ -11,7 +11,7 @@ from .place import Place
 
 COMFYUI = ("comfy-core", "0.30.0")
 FRAMES, SIZE = 32, 128  # what the tiny model was trained on
-STEPS = 16  # [ours] as many as fit well into four minutes; at cfg 1, for which Tiny is trained, half the work
+STEPS, CFG = 10, 1.5  # [ours] the best of those tried on held-out dances (docs/results.md)
 
 DEMO_NOTE = """## DreaMoving in one graph, no downloads
 
@@ -82,7 +82,7 @@ def tiny_demo(g: Graph) -> None:
             "control_net": tiny.out("control_pose"),
             "image": poses.out(),
         },
-        pos=(400, 770),
+        pos=(400, 830),
         title="Apply ControlNet: poses",
     )
     g.group("Step 2 - Prompt and poses", positive, negative, poses, control)
@@ -93,8 +93,8 @@ def tiny_demo(g: Graph) -> None:
         pos=(780, 80),
     )
     eyes = {"content_guider": tiny.out("content_guider"), "clip_vision": tiny.out("CLIP_VISION")}
-    face = g.node("DreaMovingEncodeFace", {**eyes, "image": clip.out("face")}, pos=(780, 320))
-    cloth = g.node("DreaMovingEncodeCloth", {**eyes, "image": clip.out("cloth")}, pos=(780, 530))
+    face = g.node("DreaMovingEncodeFace", {**eyes, "image": clip.out("face")}, pos=(780, 380))
+    cloth = g.node("DreaMovingEncodeCloth", {**eyes, "image": clip.out("cloth")}, pos=(780, 590))
     guided = g.node(
         "DreaMovingApplyContentGuider",
         {
@@ -103,7 +103,7 @@ def tiny_demo(g: Graph) -> None:
             "face_tokens": face.out("tokens"),
             "cloth_tokens": cloth.out("tokens"),
         },
-        pos=(780, 740),
+        pos=(780, 800),
     )
     g.group("Step 3 - Motion, face and clothes", motion, face, cloth, guided)
 
@@ -118,7 +118,7 @@ def tiny_demo(g: Graph) -> None:
             "height": SIZE,
             "seed": DEMO_SEED,
             "steps": STEPS,
-            "cfg": 1.0,
+            "cfg": CFG,
             "noise": "shared",
         },
         pos=(1160, 80),

@@ -46,8 +46,8 @@ def tiny_path(name: str, folder: Path) -> Path:
     path = folder / name
     if not path.is_file():
         raise WeightsError(
-            f"DreaMoving-Tiny's file '{name}' is missing from {folder}. Train it with `python run.py train tiny` and put "
-            "the eight files into models/dreamoving/tiny, or install a release of the pack that brings them."
+            f"DreaMoving-Tiny's file '{name}' is missing from {folder}. Install the pack again (its eight files come "
+            "with it), or train it with `python run.py train tiny` and put them into models/dreamoving/tiny."
         )
     return path
 

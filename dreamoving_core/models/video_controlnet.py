@@ -73,17 +73,21 @@ def control_residuals(
     hint_features: Tensor,
     num_frames: int,
     run_block: RunBlock = run_directly,
+    options: dict[str, Any] | None = None,
 ) -> dict[str, list[Tensor]]:
     """What the U-Net adds to its skips and to its middle.
 
     Shapes: latents `(b f) c h w`; time_embedding `(b f) d`; context `(b f) n d`; hint_features `n c h w`
     with n = 1, f, or any other period of the batch. Each motion module stands after its block's attention and before the zero convolution; the middle one before the
-    last ResBlock, as in AnimateDiff's U-Net. Without `motion` this is the image ControlNet.
+    last ResBlock, as in AnimateDiff's U-Net. Without `motion` this is the image ControlNet. `options` are the blocks'
+    transformer options.
     """
+
+    conditions = (time_embedding, context) if options is None else (time_embedding, context, options)
 
     def with_motion(block: nn.Module, module: nn.Module | None) -> Callable[[Tensor], Tensor]:
         def run(hidden: Tensor) -> Tensor:
-            hidden = block(hidden, time_embedding, context)
+            hidden = block(hidden, *conditions)
             return hidden if module is None else module(hidden, num_frames=num_frames)
 
         return run

@@ -6,10 +6,17 @@ from pathlib import Path
 
 import torch
 
-from .stages import STAGES
+from .stages import SCHEDULES, SECONDS_PER_STEP, STAGES
 from .tiny import TinyRun
 
-ORDER = ("autoencoder", "decoder", "image_encoder", *STAGES)
+ORDER = tuple(SCHEDULES)
+
+
+def budget(stages: list[str]) -> str:
+    """What the stages that are left will take, in words."""
+    minutes = {stage: SCHEDULES[stage].steps * SECONDS_PER_STEP[stage] / 60 for stage in stages}
+    parts = ", ".join(f"{s} {SCHEDULES[s].steps} steps ({m:.0f} min)" for s, m in minutes.items())
+    return f"budget: {parts}; about {sum(minutes.values()):.0f} minutes on one core, drawing not counted"
 
 
 def main(argv: list[str]) -> int:
@@ -27,7 +34,9 @@ def main(argv: list[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True)
     torch.set_num_threads(1)
     run = TinyRun(args.folder, seed=args.seed)
-    for stage in [args.stage] if args.stage else ORDER:
+    stages = [args.stage] if args.stage else list(ORDER)
+    logging.info(budget([stage for stage in stages if not run.result(stage).exists()]))
+    for stage in stages:
         if run.result(stage).exists():
             logging.info("%s is done", stage)
         elif stage in STAGES:

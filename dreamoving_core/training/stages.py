@@ -40,7 +40,7 @@ BASE = Stage(
     clips=8,
     controls=("pose", "pose", "depth"),
     motion=False,
-    schedule=Schedule(steps=6500, learning_rate=1.5e-3, ema_decay=0.998),
+    schedule=Schedule(steps=8000, learning_rate=1.5e-3, ema_decay=0.998),
     objective=Objective(noise_levels=2),
     bfloat16=True,
 )
@@ -80,3 +80,18 @@ STAGES = {stage.name: stage for stage in (BASE, LONG_FRAME, VIDEO_CONTROL, EXPRE
 AUTOENCODER = Schedule(steps=3600, learning_rate=1.5e-3, ema_decay=0.998, weight_decay=0.0)
 DECODER = Schedule(steps=3000, learning_rate=1e-3, ema_decay=0.998, weight_decay=0.0)
 IMAGE_ENCODER = Schedule(steps=1100, learning_rate=1e-3, ema_decay=0.99)
+SCHEDULES = {
+    "autoencoder": AUTOENCODER,
+    "decoder": DECODER,
+    "image_encoder": IMAGE_ENCODER,
+    **{name: stage.schedule for name, stage in STAGES.items()},
+}  # in the order of training
+SECONDS_PER_STEP = {
+    "autoencoder": 0.55,
+    "decoder": 0.40,
+    "image_encoder": 0.27,
+    "base": 0.70,
+    "long_frame": 0.6,
+    "video_control": 1.0,
+    "expression": 1.0,
+}  # as measured on one core of a server CPU with bfloat16 matrix units: docs/results.md

@@ -185,6 +185,7 @@ class DreaMovingTrainee(nn.Module):
             hint_features=features,
             num_frames=frames,
             with_motion=self.motion is not None,
+            options={"optimized_attention_override": float32_attention},
         )
         gate = repeat(keep.float(), "b -> (k b f) 1 1 1", k=levels, f=frames)
         return {part: [r * gate for r in tensors] for part, tensors in residuals.items()}

@@ -9,8 +9,6 @@ import pytest
 import torch
 from dreamoving.dreamoving_core.batch.client import Client
 from dreamoving.dreamoving_core.batch.server import ServerSettings, free_port, running_server
-from dreamoving.dreamoving_core.tiny import files
-from small_tiny import export_untrained
 
 ROOT = Path(__file__).resolve().parents[2]
 PACK_NAME = "ComfyUI-DreaMoving"
@@ -19,10 +17,6 @@ PACK_NAME = "ComfyUI-DreaMoving"
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerSettings]:
     base = tmp_path_factory.mktemp("comfyui")
-    if not (
-        files.FOLDER / files.UNET
-    ).is_file():  # a checkout without trained weights: the same graph on untrained ones
-        export_untrained(base / "models" / "dreamoving" / "tiny")
     settings = ServerSettings(
         python=Path(sys.executable),
         comfyui=Path(os.environ["COMFYUI_PATH"]),

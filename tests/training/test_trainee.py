@@ -1,6 +1,7 @@
 from contextlib import nullcontext
 from dataclasses import replace
 
+import comfy.model_management
 import pytest
 import torch
 from dreamoving.dreamoving_core.training import stages, trainee
@@ -126,3 +127,17 @@ def test_shared_noise_is_the_same_in_all_frames_of_a_clip_and_different_between_
     assert torch.equal(clips, clips[:, :, :1].expand_as(clips))
     assert not torch.equal(clips[0, 0], clips[0, 1])
     assert not torch.equal(clips[0, 0], clips[1, 0])
+
+
+def test_training_does_not_depend_on_how_much_memory_is_free(networks, monkeypatch):
+    """With little free memory ComfyUI's own attention works in place, which backward does not survive."""
+    module, batch = networks.trainee(KEEP_ALL, motion=True), small_batch(frames=2)
+    expected = gradients(module, batch)
+
+    monkeypatch.setattr(
+        comfy.model_management, "get_free_memory", lambda _device=None, both=False: (1, 1) if both else 1
+    )
+
+    found = gradients(module, batch)
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
