@@ -4,7 +4,7 @@ from comfy_api.latest import ComfyExtension, io
 from typing_extensions import override
 
 from ..dreamoving_core.bridge.loading import register_model_folders
-from . import content, control, loaders, motion, preprocess, sampling, tiny, video
+from . import content, control, loaders, models, motion, pose, preprocess, sampling, tiny, video
 
 
 class DreaMovingExtension(ComfyExtension):
@@ -16,5 +16,5 @@ class DreaMovingExtension(ComfyExtension):
 
     @override
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        parts = (tiny, loaders, preprocess, motion, content, control, sampling, video)
+        parts = (tiny, loaders, models, preprocess, pose, motion, content, control, sampling, video)
         return [node for part in parts for node in part.NODES]

@@ -9,6 +9,7 @@ from ..dreamoving_core.procdance.sample import driven_clip
 
 PoseKeypoint = io.Custom("POSE_KEYPOINT")
 STYLES = ("soft", "outlined")
+STICKS = {"as trained": "auto", "grow with the picture": "grow", "xinsir (SDXL)": "xinsir"}
 
 
 class DreaMovingSampleClip(io.ComfyNode):
@@ -132,14 +133,30 @@ class DreaMovingDrawPose(io.ComfyNode):
                     advanced=True,
                     tooltip="Exchange left and right hand: ComfyUI's SDPose names them the other way round.",
                 ),
+                io.Boolean.Input(
+                    "feet",
+                    default=False,
+                    optional=True,  # as is all that came later: graphs in API format lack it
+                    tooltip="Draw toes and heels as dots, as ComfyUI's SDPose does. SD1.5's ControlNet has not seen any.",
+                ),
+                io.Combo.Input(
+                    "sticks",
+                    options=list(STICKS),
+                    default="as trained",
+                    optional=True,
+                    advanced=True,
+                    tooltip="For large pictures, while stick_width is 0. as trained: 4 pixels from 512 on. grow with the picture: "
+                    "in proportion. xinsir (SDXL): that ControlNet's broad limbs.",
+                ),
             ],
             outputs=[io.Image.Output("poses", tooltip="Pose maps for Apply ControlNet, one per frame.")],
         )  # fmt: skip
 
     @classmethod
     def execute(
-        cls, keypoints, width, height, body=True, hands=True, face=True, stick_width=0.0, swap_hands=False
-    ) -> io.NodeOutput:
+        cls, keypoints, width, height, body=True, hands=True, face=True, stick_width=0.0, swap_hands=False,
+        feet=False, sticks="as trained",
+    ) -> io.NodeOutput:  # fmt: skip
         poses = draw_pose(
             keypoints,
             width=width,
@@ -147,7 +164,8 @@ class DreaMovingDrawPose(io.ComfyNode):
             body=body,
             hands=hands,
             face=face,
-            stick_width=stick_width or "auto",
+            feet=feet,
+            stick_width=stick_width or STICKS[sticks],
             swap_hands=swap_hands,
         )
         return io.NodeOutput(poses)

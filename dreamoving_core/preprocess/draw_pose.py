@@ -22,6 +22,7 @@ HAND_LINE = 2  # [CN] thickness
 FACE_DOT = 3.0  # [CN] radius
 LIMB_SHADE = 0.6  # [CN] limbs are darker than joints
 CONVENTION_SIZE = 512  # [CN] its training pictures
+Stick = float | Literal["auto", "grow", "xinsir"]
 
 # Pairs of OpenPose-18 joints, from 0, in drawing order; limb and joint i share the i-th of 18 hues [CN].
 LIMBS = (
@@ -44,13 +45,16 @@ def draw_pose(
     body: bool = True,
     hands: bool = True,
     face: bool = True,
-    stick_width: float | Literal["auto"] = "auto",
+    feet: bool = False,
+    stick_width: Stick = "auto",
     swap_hands: bool = False,
 ) -> Tensor:
     """Draw POSE_KEYPOINT, scaled from each frame's canvas to `width` x `height`; `f h w c` in [0, 1].
 
     `stick_width` is the half width of a limb in pixels; "auto" is the convention's 4 when the shorter side has 512
-    pixels or more and proportionally less below, at least 1 [ours]. Hands and face scale with it.
+    pixels or more and proportionally less below, at least 1 [ours]; "grow" is proportional above 512 too. Hands and
+    face scale with it. "xinsir" is that SDXL ControlNet's way: broader limbs, joints and hands as ever.
+    `feet` are dots, as ComfyUI's SDPose draws them; SD1.5's ControlNet has not seen any.
     """
     pose = decode_pose_keypoint(pose_keypoint, swap_hands=swap_hands)
     frames = [pose_keypoint] if isinstance(pose_keypoint, Mapping) else pose_keypoint
@@ -59,7 +63,14 @@ def draw_pose(
     )
     scaled = OpenPose(**{name: points * factor[:, None, None] for name, points in vars(pose).items()})
     return draw_openpose(
-        scaled, width=width, height=height, body=body, hands=hands, face=face, stick_width=stick_width
+        scaled,
+        width=width,
+        height=height,
+        body=body,
+        hands=hands,
+        face=face,
+        feet=feet,
+        stick_width=stick_width,
     )
 
 
@@ -71,12 +82,20 @@ def draw_keypoints(
     body: bool = True,
     hands: bool = True,
     face: bool = True,
-    stick_width: float | Literal["auto"] = "auto",
+    feet: bool = False,
+    stick_width: Stick = "auto",
 ) -> Tensor:
     """Draw COCO-WholeBody key points `f 133 3` or `f p 133 3` in pixels of this canvas; else as `draw_pose`."""
     pose = to_openpose(keypoints)
     return draw_openpose(
-        pose, width=width, height=height, body=body, hands=hands, face=face, stick_width=stick_width
+        pose,
+        width=width,
+        height=height,
+        body=body,
+        hands=hands,
+        face=face,
+        feet=feet,
+        stick_width=stick_width,
     )
 
 
@@ -88,19 +107,13 @@ def draw_openpose(
     body: bool = True,
     hands: bool = True,
     face: bool = True,
-    stick_width: float | Literal["auto"] = "auto",
+    feet: bool = False,
+    stick_width: Stick = "auto",
 ) -> Tensor:
     """Draw people in OpenPose's layout, pixels of this canvas; else as `draw_pose`."""
     if width < 1 or height < 1:
         raise InputError(f"The pose picture needs a positive size, got {width} x {height}.")
-    stick = (
-        min(max(STICK_WIDTH * min(width, height) / CONVENTION_SIZE, 1.0), STICK_WIDTH)
-        if stick_width == "auto"
-        else float(stick_width)
-    )
-    if not stick > 0:
-        raise InputError(f"stick_width must be above 0 pixels or 'auto', got {stick_width}.")
-    pen = _ExactPen(_cv2()) if stick == STICK_WIDTH else _FinePen(_cv2(), stick)
+    pen = _pen(stick_width, width=width, height=height)
     frames, people = pose.body.shape[:2]
     canvas = torch.zeros(frames, height, width, 3, dtype=torch.uint8)
     pictures = canvas.numpy()
@@ -113,9 +126,26 @@ def draw_openpose(
                 _draw_hand(pen, pictures[i], parts[hand][i][p])
             if face:
                 for x, y, score in parts["face"][i][p]:
-                    if score > SEEN:
+                    if score > SEEN and pen.reaches(x, y):
                         pen.dot(pictures[i], x, y, FACE_DOT, (255, 255, 255))
+            for (x, y, score), hue in zip(parts["feet"][i][p] if feet else (), _HUES, strict=False):
+                if score > SEEN:
+                    pen.dot(pictures[i], x, y, STICK_WIDTH, hue)
     return canvas.float() / 255
+
+
+def _pen(stick_width: Stick, *, width: int, height: int) -> "_ExactPen | _FinePen":
+    relative = STICK_WIDTH * min(width, height) / CONVENTION_SIZE
+    if stick_width == "xinsir":
+        longer = max(width, height)
+        return _ExactPen(_cv2(), limb=STICK_WIDTH * (1 if longer < 500 else min(2 + longer // 1000, 7)))
+    if stick_width == "auto":
+        stick = min(max(relative, 1.0), STICK_WIDTH)
+    else:
+        stick = max(relative, 1.0) if stick_width == "grow" else float(stick_width)
+    if not stick > 0:
+        raise InputError(f"stick_width must be above 0 pixels or 'auto', got {stick_width}.")
+    return _ExactPen(_cv2()) if stick == STICK_WIDTH else _FinePen(_cv2(), stick)
 
 
 def _draw_body(pen, picture, joints: list[list[float]]) -> None:
@@ -131,25 +161,29 @@ def _draw_body(pen, picture, joints: list[list[float]]) -> None:
 def _draw_hand(pen, picture, joints: list[list[float]]) -> None:
     for (first, last), hue in zip(HAND_LINES, _HAND_HUES, strict=True):
         (ax, ay, a), (bx, by, b) = joints[first], joints[last]
-        if a > SEEN and b > SEEN:
+        if a > SEEN and b > SEEN and pen.reaches(ax, ay) and pen.reaches(bx, by):
             pen.line(picture, (ax, ay), (bx, by), hue)
     for x, y, score in joints:
-        if score > SEEN:
+        if score > SEEN and pen.reaches(x, y):
             pen.dot(picture, x, y, STICK_WIDTH, (0, 0, 255))
 
 
 class _ExactPen:
     """The convention to the pixel: whole-pixel places, no antialiasing."""
 
-    def __init__(self, cv2: ModuleType):
-        self.cv2 = cv2
+    def __init__(self, cv2: ModuleType, *, limb: float = STICK_WIDTH):
+        self.cv2, self.half_width = cv2, int(limb)
+
+    def reaches(self, x: float, y: float) -> bool:
+        """Hands and faces lose what lies left of or above the second pixel: so the convention has it."""
+        return int(x) > 0 and int(y) > 0
 
     def limb(self, picture, start, end, colour) -> None:
         (ax, ay), (bx, by) = start, end
         length = math.hypot(ax - bx, ay - by)
         angle = int(math.degrees(math.atan2(ay - by, ax - bx)))
         middle = (int((ax + bx) / 2), int((ay + by) / 2))
-        outline = self.cv2.ellipse2Poly(middle, (int(length / 2), int(STICK_WIDTH)), angle, 0, 360, 1)
+        outline = self.cv2.ellipse2Poly(middle, (int(length / 2), self.half_width), angle, 0, 360, 1)
         self.cv2.fillConvexPoly(picture, np.asarray(outline), colour)
 
     def line(self, picture, start, end, colour) -> None:
@@ -168,6 +202,9 @@ class _FinePen:
         turn = np.linspace(0, 2 * np.pi, 20, endpoint=False)
         self.cos, self.sin = np.cos(turn), np.sin(turn)
         self.thickness = max(1, round(HAND_LINE * stick / STICK_WIDTH))
+
+    def reaches(self, x: float, y: float) -> bool:
+        return True
 
     def limb(self, picture, start, end, colour) -> None:
         unit = 1 << _SHIFT

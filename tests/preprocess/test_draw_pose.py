@@ -161,3 +161,55 @@ def test_bad_sizes_and_a_missing_opencv_are_told_in_words(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(MissingPackageError, match="pip install opencv-python"):
         draw_keypoints(standing(64), width=64, height=64)
+
+
+def feet(size: int) -> torch.Tensor:
+    points = standing(size)
+    points[0, 17:23, 0] = torch.linspace(0.1, 0.9, 6) * size
+    points[0, 17:23, 1], points[0, 17:23, 2] = 0.97 * size, 1.0
+    return points
+
+
+def test_feet_are_drawn_when_they_are_asked_for():
+    points = feet(512)
+
+    without, with_feet = (draw_keypoints(points, width=512, height=512, feet=f) for f in (False, True))
+
+    assert torch.equal(without, draw_keypoints(standing(512), width=512, height=512))
+    assert at(without, *points[0, 17, :2]) == [0, 0, 0]
+    assert at(with_feet, *points[0, 17, :2]) == [255, 0, 0]
+    assert (with_feet != without).any(dim=-1)[0, : int(0.95 * 512)].sum() == 0
+
+
+@pytest.mark.parametrize(("size", "half_width"), [(512, 4), (1024, 8), (2048, 16)])
+def test_sticks_can_grow_with_the_picture(size, half_width):
+    points = standing(size)
+
+    picture = draw_keypoints(points, width=size, height=size, stick_width="grow", hands=False)
+    x, y = (points[0, 13, :2] + points[0, 15, :2]) / 2
+    row = picture[0, int(y), int(x) - 40 : int(x) + 40].sum(dim=-1)
+
+    assert float(row.sum() / row.max()) == pytest.approx(2 * half_width, abs=1.6)
+
+
+@pytest.mark.parametrize(("size", "half_width"), [(480, 4), (768, 8), (1024, 12), (2048, 16)])
+def test_xinsirs_sticks_are_broad_and_its_joints_are_not(size, half_width):
+    points = standing(size)
+
+    picture = draw_keypoints(points, width=size, height=size, stick_width="xinsir")
+    x, y = (points[0, 13, :2] + points[0, 15, :2]) / 2
+    row = picture[0, int(y), int(x) - 40 : int(x) + 40].sum(dim=-1) > 0
+
+    assert abs(int(row.sum()) - 2 * half_width) <= 1
+    wrist = points[0, 9, :2]  # a dot at a limb's thin end
+    full = (picture[0] * 255).round().int() == torch.tensor([0, 255, 85])
+    rows = full.all(dim=-1).any(dim=1).nonzero()
+    assert rows.max() - rows.min() == 8
+    assert at(picture, *wrist) == [0, 255, 85]
+
+
+def test_hand_and_face_points_on_the_outermost_pixels_are_left_out_as_the_convention_does():
+    points = standing(512, body=False, face=True, hands=True)
+    points[0, 23:, 0] = 0.5
+
+    assert draw_keypoints(points, width=512, height=512).amax() == 0

@@ -7,7 +7,9 @@ from dreamoving.dreamoving_core.preprocess.keypoints import (
     to_openpose,
 )
 
-KEYS = ("pose_keypoints_2d", "face_keypoints_2d", "hand_left_keypoints_2d", "hand_right_keypoints_2d")
+KEYS = (
+    "pose_keypoints_2d", "face_keypoints_2d", "hand_left_keypoints_2d", "hand_right_keypoints_2d", "foot_keypoints_2d",
+)  # fmt: skip
 
 
 def whole_body(frames: int = 2, people: int = 1) -> torch.Tensor:
@@ -60,7 +62,7 @@ def test_encoded_frames_hold_plain_lists_with_binary_scores_and_their_canvas():
 
     assert [(f["canvas_width"], f["canvas_height"], len(f["people"])) for f in frames] == [(320, 240, 1)] * 2
     person = frames[0]["people"][0]
-    assert [len(person[key]) for key in KEYS] == [54, 210, 63, 63]
+    assert [len(person[key]) for key in KEYS] == [54, 210, 63, 63, 18]
     assert {score for key in KEYS for score in person[key][2::3]} == {0.0, 1.0}
     assert all(isinstance(value, float) for value in person[KEYS[0]])
     assert person[KEYS[0]][:3] == [0.0, 0.0, 0.0]  # missing points carry no place
@@ -117,6 +119,12 @@ def test_fractions_of_the_canvas_become_pixels():
     assert torch.allclose(pose.face, expected.face, atol=1e-4)
 
 
+def test_fractions_may_leave_the_canvas_a_little():
+    frames = [{"canvas_width": 100, "canvas_height": 200, "people": [{KEYS[0]: [1.1, 0.5, 1.0] * 18}]}]
+
+    assert decode_pose_keypoint(frames).body[0, 0, 0, :2].tolist() == pytest.approx([110, 100])
+
+
 def test_hands_can_be_swapped_for_writers_that_mix_them_up():
     frames = encode_pose_keypoint(whole_body(), width=320, height=240)
 
@@ -127,11 +135,56 @@ def test_hands_can_be_swapped_for_writers_that_mix_them_up():
     assert not torch.equal(straight.left_hand, straight.right_hand)
 
 
+def test_hands_that_begin_at_the_other_wrist_are_put_right_by_themselves():
+    points = whole_body()
+    points[..., 91, :2] = points[..., 9, :2] + 1  # left hand at the left wrist
+    points[..., 112, :2] = points[..., 10, :2] + 1
+    points[..., 10, 1] += 50
+    points[..., 112, 1] += 50
+    frames = encode_pose_keypoint(points, width=320, height=240)
+    for frame in frames:
+        person = frame["people"][0]
+        left, right = "hand_left_keypoints_2d", "hand_right_keypoints_2d"
+        person[left], person[right] = person[right], person[left]
+
+    pose, truth = decode_pose_keypoint(frames, swap_hands="auto"), to_openpose(points)
+
+    assert torch.equal(pose.left_hand, truth.left_hand)
+    straight = encode_pose_keypoint(points, width=320, height=240)
+    assert torch.equal(decode_pose_keypoint(straight, swap_hands="auto").left_hand, truth.left_hand)
+
+
+def test_feet_are_the_six_points_behind_the_body():
+    pose = to_openpose(whole_body())
+
+    decoded = decode_pose_keypoint(encode_pose_keypoint(pose, width=512, height=768))
+
+    assert (pose.feet[0, 0, :, 0] - 2).tolist() == list(range(17, 23))
+    assert torch.equal(decoded.feet, pose.feet)
+
+
+def test_openposes_25_points_are_read_as_body_and_feet():
+    names = [
+        "nose", "neck", "rsho", "relb", "rwri", "lsho", "lelb", "lwri", "midhip", "rhip", "rkne", "rank", "lhip", "lkne",
+        "lank", "reye", "leye", "rear", "lear", "lbig", "lsmall", "lheel", "rbig", "rsmall", "rheel",
+    ]  # fmt: skip
+    values = [number for joint in range(25) for number in (10.0 * joint, 5.0, 0.9)]
+    frame = {"canvas_width": 320, "canvas_height": 240, "people": [{"pose_keypoints_2d": values}]}
+
+    pose = decode_pose_keypoint([frame])
+
+    assert [names[int(x / 10)] for x in pose.body[0, 0, :, 0]] == [
+        "nose", "neck", "rsho", "relb", "rwri", "lsho", "lelb", "lwri", "rhip", "rkne", "rank", "lhip", "lkne", "lank",
+        "reye", "leye", "rear", "lear",
+    ]  # fmt: skip
+    assert [names[int(x / 10)] for x in pose.feet[0, 0, :, 0]] == names[19:]
+
+
 def test_other_layouts_are_refused_in_words():
     frames = encode_pose_keypoint(whole_body(), width=320, height=240)
-    frames[1]["people"][0]["pose_keypoints_2d"] = [0.0] * 75
+    frames[1]["people"][0]["pose_keypoints_2d"] = [0.0] * 51
 
-    with pytest.raises(InputError, match=r"Expected 18 points \(54 numbers\) in frame 1, person 0.*got 75"):
+    with pytest.raises(InputError, match=r"Expected 18 points \(54 numbers\) in frame 1, person 0.*got 51"):
         decode_pose_keypoint(frames)
     with pytest.raises(InputError, match="Frame 0 of the POSE_KEYPOINT list lacks canvas_height"):
         decode_pose_keypoint([{"canvas_width": 3, "people": []}])
