@@ -2,21 +2,17 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any, Literal, TypeVar
 
 import comfy.model_management
 import comfy.utils
 import folder_paths
 from comfy.cli_args import args
-from torch import Tensor
 
 from ..errors import InputError
-from ..video.encode import encode_video
-from ..video.formats import video_format
-from ..video.layout import side_by_side as frames_side_by_side
+from .provenance import provenance
 
 Item = TypeVar("Item")
 
@@ -32,7 +28,10 @@ class OutputFile:
 
 
 def output_file(prefix: str, extension: str, *, width: int, height: int, keep: bool = True) -> OutputFile:
-    """The next free `prefix_00001_.extension`; `keep` False means the temp folder, which ComfyUI empties."""
+    """The next free `prefix_00001_.extension`; `keep` False means the temp folder, which ComfyUI empties.
+
+    Without an extension it is the name of a folder.
+    """
     root = folder_paths.get_output_directory() if keep else folder_paths.get_temp_directory()
     if not prefix.strip():
         raise InputError("filename_prefix is empty. Write a name, for instance DreaMoving/dance.")
@@ -44,7 +43,7 @@ def output_file(prefix: str, extension: str, *, width: int, height: int, keep: b
             "instance DreaMoving/dance."
         )
     folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, root, width, height)
-    filename = f"{name}_{counter:05}_.{extension}"
+    filename = f"{name}_{counter:05}_" + (f".{extension}" if extension else "")
     return OutputFile(
         path=os.path.join(folder, filename),
         filename=filename,
@@ -53,13 +52,27 @@ def output_file(prefix: str, extension: str, *, width: int, height: int, keep: b
     )
 
 
+def pictures_of(folder: OutputFile) -> tuple[OutputFile, ...]:
+    """The files of a folder that was written."""
+    return tuple(
+        OutputFile(
+            path=os.path.join(folder.path, name),
+            filename=name,
+            subfolder="/".join(part for part in (folder.subfolder, folder.filename) if part),
+            folder=folder.folder,
+        )
+        for name in sorted(os.listdir(folder.path))
+    )
+
+
 def run_metadata(hidden: Any) -> dict[str, str]:
-    """`workflow` and `prompt` of this run as JSON texts; empty under --disable-metadata."""
+    """`workflow`, `prompt` and provenance of this run as JSON texts; empty under --disable-metadata."""
     if args.disable_metadata or hidden is None:
         return {}
     values = dict(hidden.extra_pnginfo or {})
     if hidden.prompt is not None:
         values["prompt"] = hidden.prompt
+    values["dreamoving"] = provenance(hidden.prompt or {})
     return {key: json.dumps(value) for key, value in values.items()}
 
 
@@ -70,34 +83,3 @@ def watched(items: Iterable[Item], *, total: int) -> Iterator[Item]:
         comfy.model_management.throw_exception_if_processing_interrupted()
         yield item
         progress.update(1)
-
-
-def save_video(
-    images: Tensor,
-    side_by_side: Tensor | None = None,
-    *,
-    prefix: str,
-    format: str,
-    frame_rate: str | float | Fraction,
-    quality: int,
-    audio: Mapping | None = None,
-    keep: bool = True,
-    hidden: Any = None,
-) -> OutputFile:
-    """Encodes `images` `f h w c`, with `side_by_side` to their left, into a new file of ComfyUI's folders."""
-    frames, total = images, len(images)
-    if side_by_side is not None and total:
-        frames = frames_side_by_side([side_by_side, images], height=images.shape[1])
-        total = max(total, len(side_by_side))
-    height, width = images.shape[1:3]
-    file = output_file(prefix, video_format(format).extension, width=width, height=height, keep=keep)
-    encode_video(
-        file.path,
-        watched(frames, total=total),
-        format=format,
-        frame_rate=frame_rate,
-        quality=quality,
-        audio=audio,
-        metadata=run_metadata(hidden),
-    )
-    return file

@@ -1,6 +1,7 @@
 """Several clips or pictures in one frame: side by side, and the contact sheet. Axes: f h w c in [0, 1]."""
 
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 
 import numpy as np
 import torch
@@ -19,19 +20,26 @@ def side_by_side(clips: Sequence[Tensor], *, height: int | None = None) -> Itera
     A clip of one frame stands still beside the others. Raises InputError when the counts do not fit.
     """
     counts = [len(clip) for clip in clips]
-    num_frames = max(counts, default=0)
-    if not counts or any(count not in (1, num_frames) for count in counts):
+    check_counts(counts)
+    height = height or max(clip.shape[1] for clip in clips)
+    return (
+        beside([clip[i % len(clip)] for clip in clips], number=i + 1, height=height)
+        for i in range(max(counts))
+    )
+
+
+def beside(frames: Sequence[Tensor], *, number: int, height: int) -> Tensor:
+    """One frame `h w 3` with `frames`, each `h w c`, from left to right. `number` counts from 1, for the errors."""
+    return torch.cat([at_height(rgb(frame, number=number), height).to(frames[-1]) for frame in frames], dim=1)
+
+
+def check_counts(counts: Sequence[int]) -> None:
+    """Raises InputError unless clips of so many frames can stand side by side."""
+    if not counts or any(count not in (1, max(counts)) for count in counts):
         raise InputError(
             f"Clips side by side need the same number of frames, or one still picture; got {_listed(counts)}. "
             "Trim the longer one, or sample as many frames as the driving clip has."
         )
-    height = height or max(clip.shape[1] for clip in clips)
-    return (
-        torch.cat(
-            [at_height(rgb(clip[i % len(clip)], number=i + 1), height).to(clips[-1]) for clip in clips], dim=1
-        )
-        for i in range(num_frames)
-    )
 
 
 def at_height(frame: Tensor, height: int) -> Tensor:
@@ -66,14 +74,55 @@ def contact_sheet(
     return sheet
 
 
+class SheetFrames:
+    """Small copies of frames of a clip, spread evenly over it, however long it turns out to be."""
+
+    def __init__(self, *, height: int = 128, count: int = 16):
+        self.height, self.count = height, count
+        self._kept: list[tuple[int, Tensor]] = []
+        self._last: Tensor | None = None
+        self._seen, self._step = 0, 1
+
+    def add(self, frame: Tensor) -> None:
+        """The next frame, `h w c`."""
+        self._last = frame
+        if self._seen % self._step == 0:
+            self._kept.append((self._seen, self._small(frame)))
+        self._seen += 1
+        if len(self._kept) > 2 * self.count:  # twice as far apart from now on
+            self._kept, self._step = self._kept[::2], 2 * self._step
+
+    def sheet(self, frame_rate: float | Fraction, *, columns: int = 8) -> Tensor:
+        """One picture `h w 3`: rows of `columns` frames, each row under the second at which it starts."""
+        if self._last is None:
+            raise InputError("A contact sheet needs at least one frame, got 0.")
+        kept = [*self._kept[:-1], (self._seen - 1, self._small(self._last))]
+        picked = [kept[i] for i in spread(len(kept), self.count)]
+        rows = [picked[i : i + columns] for i in range(0, len(picked), columns)]
+        return contact_sheet(
+            [
+                (f"{float(row[0][0] / frame_rate):.1f} s", torch.stack([small for _, small in row]))
+                for row in rows
+            ],
+            cell_height=self.height,
+            max_columns=columns,
+        )
+
+    def _small(self, frame: Tensor) -> Tensor:
+        return at_height(rgb(frame).to("cpu", torch.float32), self.height).clone()
+
+
+def spread(total: int, count: int) -> list[int]:
+    """At most `count` indices below `total`, spread evenly, the first and the last among them."""
+    return torch.linspace(0, total - 1, min(total, count)).round().to(torch.int64).tolist()
+
+
 def _strip(images: Tensor, height: int, max_columns: int, gap: int) -> Tensor:
     if len(images) == 0:
         raise InputError(
             "A row of a contact sheet holds no pictures. Leave the row out, or give it at least one."
         )
-    picked = (
-        torch.linspace(0, len(images) - 1, min(len(images), max_columns)).round().to(torch.int64).tolist()
-    )
+    picked = spread(len(images), max_columns)
     cells: list[Tensor] = []
     for i in picked:
         cell = at_height(rgb(images[i], number=i + 1).to("cpu", torch.float32), height).clamp(0, 1)

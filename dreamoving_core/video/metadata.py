@@ -1,7 +1,9 @@
-"""Workflow and prompt inside the file: tags in mp4 and webm, EXIF in WebP (as ComfyUI writes it), a comment in GIF."""
+"""Workflow and prompt inside the file: tags in mp4, mov, webm and mkv, EXIF in WebP and text in PNG (both as ComfyUI
+writes them), a comment in GIF."""
 
 import json
 import struct
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
@@ -13,22 +15,27 @@ EXIF_FLAG = 0x08  # of the VP8X chunk
 FIRST_EXTRA_TAG = 0x010F  # ComfyUI: the prompt in 0x0110, everything else in 0x010F and downwards
 PROMPT_TAG = 0x0110
 GIF_LOOP = b"\x21\xff\x0bNETSCAPE2.0"  # a block of 19 bytes
+PNG_AFTER_HEADER = 8 + 25  # signature and IHDR
 PIECE = 1 << 20
 
 
 def write_image_metadata(path: Path, metadata: Mapping[str, str], *, kind: str) -> None:
-    """Adds `metadata` to a finished GIF ("comment") or WebP ("exif") in place."""
+    """Adds `metadata` to a finished GIF ("comment"), PNG ("text") or WebP ("exif") in place."""
     if not metadata:
         return
     if kind == "comment":
         _insert_gif_comment(path, json.dumps(dict(metadata)).encode("ascii"))
+    elif kind == "text":
+        _insert_png_text(path, metadata)
     else:
         _append_webp_exif(path, _exif(metadata))
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
-    """The tags of a file that `video/` wrote, keys in lower case. Raises what the reader of the format raises."""
-    if Path(path).suffix.lower() in (".gif", ".webp"):
+    """The tags of a file or folder that `video/` wrote, keys in lower case. Raises what the reader of the format raises."""
+    if Path(path).is_dir():
+        path = min(Path(path).glob("*.png"))
+    if Path(path).suffix.lower() in (".gif", ".webp", ".png"):
         return _read_image_metadata(path)
     with av.open(str(path)) as container:
         return {key.lower(): value for key, value in container.metadata.items()}
@@ -39,6 +46,8 @@ def _read_image_metadata(path: str | Path) -> dict[str, str]:
         if image.format == "GIF":
             comment = image.info.get("comment")
             return json.loads(comment) if comment else {}
+        if image.format == "PNG":
+            return dict(image.text)
         texts = [value for value in image.getexif().values() if isinstance(value, str)]
     return dict(text.split(":", 1) for text in texts if ":" in text)
 
@@ -67,6 +76,15 @@ def _insert_gif_comment(path: Path, text: bytes) -> None:
         if file.read(len(GIF_LOOP)) == GIF_LOOP:  # some players want the loop count first
             start += 19
         _insert(file, comment, at=start)
+
+
+def _insert_png_text(path: Path, metadata: Mapping[str, str]) -> None:
+    chunks = b""
+    for key, text in metadata.items():
+        named = b"tEXt" + key.encode("latin-1") + b"\x00" + text.encode("latin-1")
+        chunks += struct.pack(">I", len(named) - 4) + named + struct.pack(">I", zlib.crc32(named))
+    with path.open("r+b") as file:
+        _insert(file, chunks, at=PNG_AFTER_HEADER)
 
 
 def _append_webp_exif(path: Path, exif: bytes) -> None:

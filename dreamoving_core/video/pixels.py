@@ -17,16 +17,38 @@ def rgb(frame: Tensor, *, number: int = 1) -> Tensor:
     return frame.expand(*frame.shape[:-1], 3) if frame.shape[-1] == 1 else frame[..., :3]
 
 
-def to_bytes(frame: Tensor, *, number: int) -> np.ndarray:
-    """`h w c` in [0, 1], on any device -> `h w 3` uint8, rounded. `number` counts from 1 and is for the error."""
-    scaled = rgb(frame, number=number).to(torch.float32) * 255.0
+def rgba(frame: Tensor, *, number: int = 1) -> Tensor:
+    """`h w c` with 1, 3 or 4 channels as 4; what has no alpha is opaque."""
+    colours = rgb(frame, number=number)
+    alpha = frame[..., 3:] if frame.shape[-1] == 4 else torch.ones_like(colours[..., :1])
+    return torch.cat([colours, alpha], dim=-1)
+
+
+def to_bytes(frame: Tensor, *, number: int, alpha: bool = False, depth: int = 8) -> np.ndarray:
+    """`h w c` in [0, 1], on any device -> `h w 3` (`alpha`: 4) uint8, rounded; uint16 at a `depth` of 16.
+
+    `number` counts from 1 and is for the error.
+    """
+    channels = rgba(frame, number=number) if alpha else rgb(frame, number=number)
+    highest = float(2**depth - 1)
+    scaled = channels.to(torch.float32) * highest
     if not torch.isfinite(scaled.sum()):  # one pass; any NaN or infinity stays in the sum
         raise InputError(
             f"Frame {number} holds values that are not numbers (NaN or infinite), so there is nothing to show. "
             "They come from the sampler or the VAE: try --fp32-vae or another VAE, a lower cfg, or another "
             "attention; if only one model does it, its file may be damaged."
         )
-    return scaled.round_().clamp_(0, 255).to(torch.uint8).cpu().numpy()
+    rounded = scaled.round_().clamp_(0, highest)
+    if depth == 8:
+        return rounded.to(torch.uint8).cpu().numpy()
+    return rounded.to(torch.int32).cpu().numpy().astype(np.uint16)
+
+
+def to_floats(pixels: np.ndarray) -> Tensor:
+    """`h w c` uint8 or uint16 -> float32 in [0, 1]."""
+    highest = float(np.iinfo(pixels.dtype).max)
+    numbers = pixels if pixels.dtype == np.uint8 else pixels.astype(np.float32)
+    return torch.from_numpy(numbers).to(torch.float32).div_(highest)
 
 
 def pad_to(pixels: np.ndarray, *, multiple: int) -> np.ndarray:

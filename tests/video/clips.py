@@ -5,7 +5,7 @@ import math
 import torch
 
 
-def moving_bar(num_frames: int, *, height: int = 48, width: int = 64, channels: int = 3):
+def moving_bar(num_frames: int, *, height: int = 64, width: int = 80, channels: int = 3):
     """`f h w c`: a bright bar that moves 4 pixels a frame over a gradient."""
     y = torch.linspace(0.1, 0.7, height)[:, None].expand(height, width)
     frames = torch.stack([y, y.flip(0), torch.full_like(y, 0.4)], dim=-1).repeat(num_frames, 1, 1, 1)

@@ -29,7 +29,7 @@ def test_a_part_of_a_clip_is_the_same_as_that_part_of_the_whole(tmp_path, format
 def test_the_header_tells_size_length_and_sound(tmp_path, format):
     info = probe_video(video(tmp_path, format=format, audio=tone(1.0)))
 
-    assert (info.width, info.height) == (64, 48)
+    assert (info.width, info.height) == (80, 64)
     assert info.duration == pytest.approx(1.0, abs=0.03)
     assert info.has_audio == (format in ("mp4", "webm"))
 

@@ -1,25 +1,36 @@
 """Encode and decode again: what goes in comes out, and nothing half-made stays behind."""
 
 import weakref
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 import torch
 from dreamoving.dreamoving_core.errors import InputError
-from dreamoving.dreamoving_core.video import encode
+from dreamoving.dreamoving_core.video import frame_bytes
+from dreamoving.dreamoving_core.video.clip_file import FileClip
 from dreamoving.dreamoving_core.video.decode import probe_video, read_audio, read_frames
-from dreamoving.dreamoving_core.video.encode import EncodeSettings, VideoWriter, encode_video
-from dreamoving.dreamoving_core.video.formats import FORMATS, video_format
+from dreamoving.dreamoving_core.video.encode import VideoWriter, encode_video
+from dreamoving.dreamoving_core.video.encoded import EncodeSettings
+from dreamoving.dreamoving_core.video.formats import FORMATS, PRESETS, video_format
 from dreamoving.dreamoving_core.video.metadata import read_metadata
+from dreamoving.dreamoving_core.video.sound import SoundFit
 
 from .clips import moving_bar, tone
 
 ALL = sorted(FORMATS)
 WITH_SOUND = [name for name in ALL if FORMATS[name].audio_codec]
+WITH_ALPHA = [name for name in ALL if FORMATS[name].alpha_format]
+EXACT = ["apng", "mkv ffv1", "png sequence"]
+
+
+def file_name(format):
+    return ".".join(filter(None, ("clip", FORMATS[format].extension)))
 
 
 def write(tmp_path, frames, *, format="mp4", frame_rate=12, **options):
-    return encode_video(tmp_path / f"clip.{format}", frames, format=format, frame_rate=frame_rate, **options)
+    name = file_name(format) if format in FORMATS else "clip"
+    return encode_video(tmp_path / name, frames, format=format, frame_rate=frame_rate, **options)
 
 
 def mean_error(a, b):
@@ -33,7 +44,7 @@ def test_every_format_gives_back_as_many_frames_of_the_same_size_in_the_same_ord
     video = write(tmp_path, frames, format=format, quality=90)
     back = list(read_frames(video.path))
 
-    assert (video.num_frames, video.width, video.height) == (10, 64, 48)
+    assert (video.num_frames, video.width, video.height) == (10, 80, 64)
     assert len(back) == 10
     for i, frame in enumerate(back):
         errors = [mean_error(frame, other) for other in frames]
@@ -42,7 +53,7 @@ def test_every_format_gives_back_as_many_frames_of_the_same_size_in_the_same_ord
 
 
 @pytest.mark.parametrize("rate", ["12", "25/2", "24000/1001", "30000/1001", "60", "15/2"])
-@pytest.mark.parametrize("format", WITH_SOUND)
+@pytest.mark.parametrize("format", [*WITH_SOUND, "apng", "png sequence"])
 def test_the_frame_rate_is_read_back_as_the_same_fraction(tmp_path, format, rate):
     video = write(tmp_path, moving_bar(5), format=format, frame_rate=rate)
 
@@ -69,10 +80,10 @@ def test_image_formats_keep_the_length_to_their_own_tick_without_drift(tmp_path,
 
 
 @pytest.mark.parametrize("format", ALL)
-@pytest.mark.parametrize("size", [(33, 47), (1, 1), (34, 1)])
+@pytest.mark.parametrize("size", [(33, 47), (67, 65), (1, 1), (34, 1)])
 def test_odd_sizes_are_padded_with_the_edge_where_the_format_needs_even_ones(tmp_path, format, size):
-    height, width = size
-    frames = moving_bar(3, height=50, width=70)[:, :height, :width]
+    height, width = (max(side, FORMATS[format].min_side) for side in size)
+    frames = moving_bar(3, height=70, width=90)[:, :height, :width]
     frames += torch.tensor([0.0, 0.1, 0.2]).view(3, 1, 1, 1)  # WebP joins frames that are the same
     multiple = FORMATS[format].alignment
 
@@ -86,17 +97,17 @@ def test_odd_sizes_are_padded_with_the_edge_where_the_format_needs_even_ones(tmp
         assert mean_error(back[:, height], back[:, height - 1]) < 0.02
 
 
-@pytest.mark.parametrize("format", ["mp4", "webm", "webp"])
+@pytest.mark.parametrize("format", sorted({*ALL} - {"gif"}))
 def test_colours_survive_for_players_that_believe_the_tags(tmp_path, format):
     colour = torch.tensor([200, 40, 90]) / 255
 
-    video = write(tmp_path, colour.expand(4, 32, 32, 3), format=format, quality=90)
+    video = write(tmp_path, colour.expand(4, 64, 64, 3), format=format, quality=90)
 
     for frame in read_frames(video.path):
         assert (frame.mean(dim=(0, 1)) - colour).abs().max() < 2.5 / 255
 
 
-@pytest.mark.parametrize("format", WITH_SOUND)
+@pytest.mark.parametrize("format", [name for name in ALL if FORMATS[name].pixel_format.startswith("yuv")])
 def test_video_files_are_tagged_bt709_limited_range(tmp_path, format):
     import av
 
@@ -106,13 +117,13 @@ def test_video_files_are_tagged_bt709_limited_range(tmp_path, format):
         frame = next(container.decode(video=0))
         codec = container.streams.video[0].codec_context
     assert (frame.colorspace, frame.color_range) == (1, 1)
-    assert (codec.color_primaries, codec.color_trc, codec.pix_fmt) == (1, 1, "yuv420p")
+    assert (codec.color_primaries, codec.color_trc) == (1, 1)
 
 
 def test_quality_changes_the_size_of_the_file(tmp_path):
     frames = torch.rand(4, 64, 64, 3, generator=torch.Generator().manual_seed(0))
 
-    for format in ("mp4", "webm", "webp"):
+    for format in (name for name in ALL if FORMATS[name].quality_key):
         sizes = [
             write(tmp_path, frames, format=format, quality=quality).path.stat().st_size
             for quality in (10, 60, 100)
@@ -121,10 +132,11 @@ def test_quality_changes_the_size_of_the_file(tmp_path):
 
 
 @pytest.mark.parametrize("channels", [1, 4])
-def test_grey_is_repeated_and_alpha_left_out(tmp_path, channels):
+@pytest.mark.parametrize("format", sorted({*ALL} - {*WITH_ALPHA}))
+def test_grey_is_repeated_and_alpha_left_out_where_the_format_has_none(tmp_path, format, channels):
     frames = moving_bar(3, channels=channels)
 
-    video = write(tmp_path, frames, quality=90)
+    video = write(tmp_path, frames, format=format, quality=90)
 
     assert mean_error(torch.stack(list(read_frames(video.path))), frames[..., :3]) < 0.03
 
@@ -182,7 +194,7 @@ def test_sound_starts_with_the_first_frame(tmp_path):
         assert loud == pytest.approx(0.5, abs=1 / 24)
 
 
-@pytest.mark.parametrize("format", ["gif", "webp"])
+@pytest.mark.parametrize("format", sorted({*ALL} - {*WITH_SOUND}))
 def test_formats_without_sound_leave_it_out(tmp_path, format):
     video = write(tmp_path, moving_bar(3), format=format, audio=tone(1.0))
 
@@ -249,10 +261,10 @@ def test_frames_and_their_bytes_are_let_go_while_the_clip_is_written(tmp_path, m
         most = max(most, sum(found() is not None for found in alive))
         return thing
 
-    original = encode.to_bytes
-    monkeypatch.setattr(encode, "to_bytes", lambda frame, **options: count(original(frame, **options)))
+    original = frame_bytes.to_bytes
+    monkeypatch.setattr(frame_bytes, "to_bytes", lambda frame, **options: count(original(frame, **options)))
 
-    write(tmp_path, (count(torch.rand(16, 16, 3)) for _ in range(40)), format=format)
+    write(tmp_path, (count(torch.rand(64, 64, 3)) for _ in range(40)), format=format)
 
     assert len(alive) == 80
     assert most <= 4, "this frame and the last, as floats and as bytes"
@@ -261,12 +273,12 @@ def test_frames_and_their_bytes_are_let_go_while_the_clip_is_written(tmp_path, m
 @pytest.mark.parametrize("format", ALL)
 @pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt])
 def test_a_run_cut_short_leaves_no_file_and_does_not_touch_an_older_one(tmp_path, format, failure):
-    target = tmp_path / f"clip.{format}"
+    target = tmp_path / file_name(format)
     target.write_bytes(b"older")
 
     def frames():
         yield from moving_bar(100)  # enough for each encoder to have written something
-        assert format == "webp" or (tmp_path / f"clip.{format}.part").exists()
+        assert FORMATS[format].container == "webp" or (tmp_path / f"{target.name}.part").exists()
         raise failure
 
     with pytest.raises(failure):
@@ -310,7 +322,7 @@ def test_no_frames_at_all_are_an_error(tmp_path):
 
 
 def test_frames_of_two_sizes_are_an_error_with_both_sizes(tmp_path):
-    with pytest.raises(InputError, match="Frame 3 is 32 x 16 pixels, the ones before are 64 x 48"):
+    with pytest.raises(InputError, match="Frame 3 is 32 x 16 pixels, the ones before are 80 x 64"):
         write(tmp_path, [moving_bar(2), torch.zeros(16, 32, 3)])
     assert not list(tmp_path.iterdir())
 
@@ -338,7 +350,7 @@ def test_quality_outside_its_range_is_refused(tmp_path, quality):
 
 
 def test_an_unknown_format_is_answered_with_the_known_ones(tmp_path):
-    with pytest.raises(InputError, match=r"'avi' is unknown. Choose one of: mp4, webm, gif, webp"):
+    with pytest.raises(InputError, match=r"'avi' is unknown. Choose one of: mp4, webm, gif, webp, mp4 h265"):
         write(tmp_path, moving_bar(2), format="avi")
 
 
@@ -353,3 +365,194 @@ def test_sound_that_is_not_numbers_is_an_error(tmp_path):
     audio = {"waveform": torch.full((1, 1, 100), float("nan")), "sample_rate": 48000}
     with pytest.raises(InputError, match="sound holds values that are not numbers"):
         write(tmp_path, moving_bar(2), audio=audio)
+
+
+@pytest.mark.parametrize("format", EXACT)
+def test_lossless_formats_give_back_every_byte(tmp_path, format):
+    frames = torch.randint(0, 256, (4, 48, 64, 3), generator=torch.Generator().manual_seed(0)) / 255
+
+    back = torch.stack(list(read_frames(write(tmp_path, frames, format=format).path)))
+
+    assert torch.equal(back * 255, (frames * 255).round())
+
+
+@pytest.mark.parametrize("format", WITH_ALPHA)
+def test_alpha_is_kept_straight_beside_its_colours(tmp_path, format):
+    frames = moving_bar(8, channels=4)
+    frames[:, :, :32, 3] = 0.25
+    frames[4:, 24:, :, 3] = 0.75
+
+    video = write(tmp_path, frames, format=format, quality=90)
+    back = torch.stack(list(FileClip(video.path).forward()))
+
+    assert back.shape == frames.shape
+    assert (back[..., 3] - frames[..., 3]).abs().mean() < 0.01
+    assert mean_error(back[..., :3], frames[..., :3]) < 0.03
+
+
+@pytest.mark.parametrize("format", WITH_ALPHA)
+def test_frames_without_alpha_are_opaque_in_a_format_that_carries_it(tmp_path, format):
+    video = write(tmp_path, moving_bar(4), format=format, quality=90)
+
+    for frame in FileClip(video.path).forward():
+        assert frame.shape[-1] == 3 or (frame[..., 3] == 1).all()
+
+
+@pytest.mark.parametrize(("format", "least"), [("mkv ffv1", 2), ("mp4 h265", 64), ("mp4 av1", 64)])
+def test_a_picture_too_small_for_the_format_is_refused_with_its_size(tmp_path, format, least):
+    with pytest.raises(
+        InputError, match=rf"{format} needs pictures of at least {least} pixels a side, got 2 x"
+    ):
+        write(tmp_path, torch.zeros(1, 1, 2, 3), format=format)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("num_frames", [1, 2, 3, 4])
+def test_h265_takes_the_shortest_clips_time_and_again(tmp_path, num_frames):
+    for _ in range(8):  # x265 leaves to chance what it does not set
+        video = write(tmp_path, moving_bar(num_frames), format="mp4 h265", preset="veryslow")
+        assert len(list(read_frames(video.path))) == num_frames
+
+
+def test_h265_has_the_tag_that_apples_players_ask_for(tmp_path):
+    assert b"hvc1" in write(tmp_path, moving_bar(3), format="mp4 h265").path.read_bytes()
+
+
+@pytest.mark.parametrize("format", [name for name in ALL if FORMATS[name].max_crf])
+def test_crf_goes_before_quality_and_a_higher_one_makes_a_smaller_file(tmp_path, format):
+    frames = torch.rand(4, 64, 64, 3, generator=torch.Generator().manual_seed(0))
+    highest = FORMATS[format].max_crf
+
+    def size(**options):
+        return write(tmp_path, frames, format=format, **options).path.stat().st_size
+
+    assert size(quality=10, crf=5) == pytest.approx(size(quality=90, crf=5), rel=0.02)
+    assert size(crf=5) > size(crf=25) > size(crf=highest)
+    with pytest.raises(
+        InputError, match=rf"crf of {format} goes from 0 .best. to {highest} .smallest., got {highest + 1}"
+    ):
+        size(crf=highest + 1)
+
+
+@pytest.mark.parametrize("format", [name for name in ALL if not FORMATS[name].max_crf])
+def test_formats_without_crf_and_preset_ignore_them(tmp_path, format):
+    one = FORMATS[format].options_at(70, crf=20, preset="slow")
+
+    assert one == FORMATS[format].options_at(70)
+
+
+@pytest.mark.parametrize("format", [name for name in ALL if FORMATS[name].presets])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_is_taken_by_the_encoder(tmp_path, format, preset):
+    video = write(tmp_path, moving_bar(2), format=format, preset=preset)
+
+    assert len(list(read_frames(video.path))) == 2
+
+
+def test_an_unknown_preset_is_answered_with_the_known_ones(tmp_path):
+    with pytest.raises(InputError, match=r"preset 'turbo' is unknown. Choose one of: auto, ultrafast"):
+        write(tmp_path, moving_bar(2), preset="turbo")
+
+
+@pytest.mark.parametrize(
+    ("format", "codec", "instead"),
+    [
+        ("mp4", "codec", "webm"),
+        ("mp4 av1", "codec", "mp4 or webm"),
+        ("webm", "audio_codec", "mp4 or webm"),
+        ("mov prores 4444", "codec", "mkv ffv1, apng or png sequence, which keep alpha too"),
+    ],
+)
+def test_an_encoder_missing_from_this_pyav_is_named_with_what_to_choose_instead(format, codec, instead):
+    built_without = replace(FORMATS[format], **{codec: "libnothing"})
+
+    with pytest.raises(
+        InputError, match=rf"^{format} needs the encoder libnothing.*Choose {instead}, or update PyAV"
+    ):
+        EncodeSettings(format=built_without, frame_rate=Fraction(12))
+
+
+@pytest.mark.parametrize("format", ALL)
+def test_every_format_exists_in_this_pyav(format):
+    FORMATS[format].check_encoder()
+
+
+@pytest.mark.parametrize(("loop_count", "written"), [(0, (0, 0, 0)), (2, (2, 3, 3))])
+def test_formats_that_repeat_by_themselves_are_told_how_often(tmp_path, loop_count, written):
+    from PIL import Image
+
+    found = []
+    for format, key in (("gif", "loop"), ("webp", "loop"), ("apng", "loop")):
+        video = write(tmp_path, moving_bar(3), format=format, loop_count=loop_count)
+        with Image.open(video.path) as image:
+            found.append(image.info[key])
+
+    assert tuple(found) == written, "gif counts repetitions, webp and apng count how often it is played"
+
+
+@pytest.mark.parametrize("format", WITH_SOUND)
+def test_padded_sound_is_silent_from_where_it_ends_to_the_end_of_the_picture(tmp_path, format):
+    video = write(tmp_path, moving_bar(36), format=format, audio=tone(1.5), sound_fit=SoundFit(length="pad"))
+    sound = read_audio(video.path)
+    wave, rate = sound["waveform"][0, 0], sound["sample_rate"]
+
+    assert len(wave) / rate == pytest.approx(3.0, abs=1 / 12)
+    assert wave[: round(1.4 * rate)].abs().max() > 0.4
+    assert wave[round(1.6 * rate) :].abs().max() < 0.01
+
+
+@pytest.mark.parametrize("format", WITH_SOUND)
+def test_repeated_sound_starts_again_until_the_picture_ends(tmp_path, format):
+    audio = tone(1.0, sample_rate=48000)
+    audio["waveform"] = audio["waveform"].clone()
+    audio["waveform"][..., 24000:] = 0
+
+    video = write(tmp_path, moving_bar(30), format=format, audio=audio, sound_fit=SoundFit(length="repeat"))
+    sound = read_audio(video.path)
+    wave, rate = sound["waveform"][0, 0], sound["sample_rate"]
+
+    loud = [wave[round(at * rate) :][: rate // 10].abs().max() > 0.3 for at in (0.2, 0.7, 1.2, 1.7, 2.2)]
+    assert loud == [True, False, True, False, True]
+    assert len(wave) / rate == pytest.approx(2.5, abs=1 / 12)
+
+
+def test_sound_is_taken_from_a_later_second_on(tmp_path):
+    audio = tone(3.0, sample_rate=48000)
+    audio["waveform"] = audio["waveform"].clone()
+    audio["waveform"][..., : 2 * 48000] = 0
+
+    video = write(tmp_path, moving_bar(24), audio=audio, sound_fit=SoundFit(start=1.5))
+    wave = read_audio(video.path)["waveform"][0, 0]
+
+    assert (wave.abs() > 0.1).nonzero()[0].item() / 48000 == pytest.approx(0.5, abs=1 / 24)
+    assert len(wave) / 48000 == pytest.approx(1.5, abs=1 / 12)
+
+
+def test_a_start_behind_the_end_of_the_sound_is_an_error(tmp_path):
+    for length in ("trim", "pad", "repeat"):
+        with pytest.raises(InputError, match=r"sound ends before second 2, where audio_start begins"):
+            write(tmp_path, moving_bar(24), audio=tone(1.5), sound_fit=SoundFit(start=2.0, length=length))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_fit_of_sound_that_makes_no_sense_is_refused():
+    with pytest.raises(InputError, match=r"audio_length must be one of trim, pad, repeat, got 'stretch'"):
+        SoundFit(length="stretch")
+    with pytest.raises(InputError, match=r"audio_start is a second from 0 on, got -1"):
+        SoundFit(start=-1)
+
+
+def test_a_loop_count_below_zero_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"loop_count is 0 or more, got -1"):
+        write(tmp_path, moving_bar(2), loop_count=-1)
+
+
+def test_the_first_picture_of_a_sequence_alone_carries_the_workflow(tmp_path):
+    from PIL import Image
+
+    folder = write(tmp_path, moving_bar(3), format="png sequence", metadata={"prompt": "{}"}).path
+    pictures = sorted(folder.iterdir())
+
+    texts = [Image.open(picture).text for picture in pictures]
+    assert [picture.name for picture in pictures] == ["frame_00001.png", "frame_00002.png", "frame_00003.png"]
+    assert texts == [{"prompt": "{}", "frame_rate": "12"}, {}, {}]

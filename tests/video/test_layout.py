@@ -1,7 +1,9 @@
+from itertools import pairwise
+
 import pytest
 import torch
 from dreamoving.dreamoving_core.errors import InputError
-from dreamoving.dreamoving_core.video.layout import contact_sheet, side_by_side
+from dreamoving.dreamoving_core.video.layout import SheetFrames, contact_sheet, side_by_side, spread
 
 
 def test_clips_stand_from_left_to_right_at_one_height_with_their_proportions():
@@ -60,3 +62,45 @@ def test_an_empty_contact_sheet_or_row_is_refused():
         contact_sheet([])
     with pytest.raises(InputError, match="holds no pictures"):
         contact_sheet([("empty", torch.zeros(0, 8, 8, 3))])
+
+
+@pytest.mark.parametrize("num_frames", [1, 2, 16, 100, 1000])
+def test_a_sheet_of_a_clip_shows_it_from_its_first_to_its_last_frame(num_frames):
+    frames, greys = SheetFrames(height=8, count=16), []
+    for i in range(num_frames):
+        frames.add(torch.full((16, 16, 3), i / max(1, num_frames - 1)))
+
+    sheet = frames.sheet(12, columns=16)
+    for cell in range(min(16, num_frames)):
+        greys.append(sheet[-8, 4 + 12 * cell + 4, 0].item())
+
+    assert greys[0] == 0
+    if num_frames > 1:
+        assert greys[-1] == pytest.approx(1)
+        steps = [b - a for a, b in pairwise(greys)]
+        assert max(steps) - min(steps) < 1.5 / 16, "spread evenly"
+    assert len(frames._kept) <= 33
+
+
+def test_a_sheet_names_the_second_at_which_each_row_starts(monkeypatch):
+    from dreamoving.dreamoving_core.video import layout
+
+    captions = []
+    monkeypatch.setattr(layout, "contact_sheet", lambda rows, **_: captions.extend(text for text, _ in rows))
+    frames = SheetFrames(count=16)
+    for _ in range(97):
+        frames.add(torch.zeros(8, 8, 4))
+
+    frames.sheet(24)
+
+    assert captions == ["0.0 s", "2.2 s"]
+
+
+def test_a_sheet_of_nothing_is_refused():
+    with pytest.raises(InputError, match="needs at least one frame, got 0"):
+        SheetFrames().sheet(12)
+
+
+def test_indices_are_spread_with_both_ends():
+    assert spread(5, 3) == [0, 2, 4]
+    assert spread(2, 16) == [0, 1]
