@@ -8,6 +8,7 @@
     bench NAME [...]             a benchmark of benchmarks/
     train ...                    training
     workflows                    write the files of workflows/ anew from tools/workflows.py
+    models [STORY|FILE ...]      which model files the workflows need, and which are here; downloads nothing
 
 COMFYUI_PATH names the ComfyUI to use. Without it: the one whose custom_nodes holds this folder, else a private copy.
 """

@@ -2,13 +2,26 @@
 
 from comfy_api.latest import io
 
+from ..dreamoving_core.bridge.block_strengths import EVEN, block_strengths
 from ..dreamoving_core.bridge.motion import apply_motion
 
 MotionModel = io.Custom("DREAMOVING_MOTION_MODEL")
+BlockStrengths = io.Custom("DREAMOVING_BLOCK_STRENGTHS")
 Floats = io.Custom("FLOATS")
 
-BETA_SCHEDULES = {"auto": "auto", "linear (AnimateDiff)": "linear", "keep": "keep"}
+BETA_SCHEDULES = {"auto": "auto", "linear (AnimateDiff)": "linear", "keep": "keep", "lcm (AnimateLCM)": "lcm"}
 PER_FRAME = "A number, a list of numbers over the frames, or a curve from the first frame to the last."
+GROUPS = {
+    "down_0": "on the way down, full size: fine movement and texture",
+    "down_1": "on the way down, half size",
+    "down_2": "on the way down, a quarter",
+    "down_3": "on the way down, an eighth: the figure as a whole",
+    "mid": "the middle, an eighth. Only some files have it (AnimateDiff v2, AnimateLCM, LongAnimateDiff)",
+    "up_0": "on the way up, an eighth: the figure as a whole",
+    "up_1": "on the way up, a quarter: limbs",
+    "up_2": "on the way up, half size",
+    "up_3": "on the way up, full size: fine movement and texture",
+}
 
 
 class ApplyMotion(io.ComfyNode):
@@ -50,8 +63,22 @@ class ApplyMotion(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "beta_schedule", options=list(BETA_SCHEDULES), default="auto", advanced=True,
-                    tooltip="The noise schedule: auto is what the motion file was trained with (for AnimateDiff linear), "
-                    "keep leaves the model's own, as an LCM or a Model Sampling node set it.",
+                    tooltip="The noise schedule: auto is what the motion file was trained with (for AnimateDiff linear, "
+                    "for AnimateLCM lcm), keep leaves the model's own, as an LCM or a Model Sampling node set it.",
+                ),
+                io.Combo.Input(
+                    "norms_across_frames", options=["auto", "on", "off"], default="auto", optional=True, advanced=True,
+                    tooltip="Whether the base model's own norms average over all frames of the clip. AnimateDiff v1 was "
+                    "trained so, later files were not; auto is what the file was trained with.",
+                ),
+                io.Combo.Input(
+                    "positions", options=["formula", "stretch"], default="formula", optional=True, advanced=True,
+                    tooltip="For clips (or context windows) longer than the file's positions. formula counts on as in "
+                    "training; stretch squeezes the clip into the file's positions: calmer, slower movement.",
+                ),
+                BlockStrengths.Input(
+                    "block_strengths", optional=True,
+                    tooltip="From Motion Block Strengths: how strong the blocks of each resolution are.",
                 ),
             ],
             outputs=[io.Model.Output("model", tooltip="The model with motion, for a sampler.")],
@@ -59,18 +86,51 @@ class ApplyMotion(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, model, motion_model, strength, scale, start_percent, end_percent, beta_schedule
-    ) -> io.NodeOutput:
+        cls, model, motion_model, strength, scale, start_percent, end_percent, beta_schedule,
+        norms_across_frames="auto", positions="formula", block_strengths=None,
+    ) -> io.NodeOutput:  # fmt: skip
         moving = apply_motion(
-            model,
-            motion_model,
-            strength=strength,
-            scale=scale,
-            start_percent=start_percent,
-            end_percent=end_percent,
-            beta_schedule=BETA_SCHEDULES[beta_schedule],
-        )
+            model, motion_model, strength=strength, scale=scale, start_percent=start_percent, end_percent=end_percent,
+            beta_schedule=BETA_SCHEDULES[beta_schedule], norms_across_frames=norms_across_frames, positions=positions,
+            blocks=block_strengths or EVEN,
+        )  # fmt: skip
         return io.NodeOutput(moving)
 
 
-NODES = [ApplyMotion]
+class MotionBlockStrengths(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DreaMovingMotionBlockStrengths",
+            display_name="Motion Block Strengths",
+            category="DreaMoving/motion",
+            description="Makes the motion blocks of some resolutions stronger or weaker than others, for Apply Motion. "
+            "What it gives is multiplied with Apply Motion's own strength or scale.",
+            search_aliases=["per block", "block weight", "animatediff"],
+            inputs=[
+                io.Combo.Input(
+                    "multiplies", options=["strength", "scale"], default="strength",
+                    tooltip="Which setting of Apply Motion these numbers are multiplied with. Chain two nodes for both.",
+                ),
+                *(
+                    io.Float.Input(
+                        group, default=1.0, min=0.0, max=3.0, step=0.05,
+                        tooltip=f"Blocks {where}. 1 leaves them alone; a strength of 0 takes them out.",
+                    )
+                    for group, where in GROUPS.items()
+                ),
+                BlockStrengths.Input(
+                    "block_strengths", optional=True,
+                    tooltip="Another of these nodes, for the other setting. The same setting is replaced.",
+                ),
+            ],
+            outputs=[BlockStrengths.Output("block_strengths", tooltip="For Apply Motion.")],
+        )  # fmt: skip
+
+    @classmethod
+    def execute(cls, multiplies, **factors) -> io.NodeOutput:
+        before = factors.pop("block_strengths", None)
+        return io.NodeOutput(block_strengths(factors, target=multiplies, before=before))
+
+
+NODES = [ApplyMotion, MotionBlockStrengths]

@@ -85,6 +85,13 @@ def cached_control():
     return video_control(weights())
 
 
+def steered(control, strength=1.0, mask=None):
+    """A copy with a strength per frame and a mask."""
+    from dreamoving.dreamoving_core.bridge.video_control import with_frame_strength
+
+    return with_frame_strength(control, strength, mask=mask)
+
+
 def stock_control(state_dict):
     """ComfyUI's own ControlNet with the image part of the same weights."""
     import comfy.cldm.cldm

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 CODE = ("nodes", "dreamoving_core", "tools", "benchmarks")
 FOLDERS_WITHOUT_HOST = (
-    "models", "preprocess", "alignment", "video", "weights", "procdance", "metrics", "batch", "tiny",
+    "models", "preprocess", "alignment", "video", "weights", "procdance", "metrics", "batch", "tiny", "catalogue",
 )  # fmt: skip
 HOST = {
     "comfy", "comfy_api", "comfy_api_nodes", "comfy_config", "comfy_execution", "comfy_extras", "app", "api_server",
@@ -200,13 +200,12 @@ def optional_packages_wait_until_they_are_needed(module: Module) -> Iterator[str
 
 
 def what_prepares_the_environment_needs_none(module: Module) -> Iterator[str]:
-    alone = module.place() in ("tools", "batch", "errors.py", "run.py", "__init__.py")
+    alone = module.place() in ("tools", "batch", "catalogue", "errors.py", "run.py", "__init__.py")
     if not alone or module.path == PurePosixPath("tools/inside.py"):
         return
     for found in module.imports():
-        own = any(
-            below(found.target, f) for f in ("tools", "dreamoving_core/batch", "dreamoving_core/errors")
-        )
+        core = ("batch", "catalogue", "errors")
+        own = any(below(found.target, f) for f in ("tools", *(f"dreamoving_core/{name}" for name in core)))
         if found.inside and not own and module.path.name != "__init__.py":
             yield f"line {found.line} imports {found.target}: it runs before torch is installed"
         if not found.inside and found.target.split(".")[0] not in sys.stdlib_module_names:
@@ -279,6 +278,7 @@ BROKEN = [
     (optional_packages_wait_until_they_are_needed, "dreamoving_core/preprocess/face.py", "import cv2"),
     (what_prepares_the_environment_needs_none, "tools/place.py", "import torch"),
     (what_prepares_the_environment_needs_none, "dreamoving_core/batch/client.py", "from ..weights import io"),
+    (what_prepares_the_environment_needs_none, "dreamoving_core/catalogue/check.py", "import safetensors"),
     (it_is_at_most_300_lines_long, "nodes/video.py", "x = 1\n" * 301),
 ]  # fmt: skip
 

@@ -186,9 +186,11 @@ class ContentAttention:
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, extra_options: dict) -> Tensor:
         """`(chunk f) n d` after text and image attention."""
         attention = _attention(extra_options)
-        out = self.previous(q, k, v, extra_options) if self.previous is not None else attention(q, k, v)
         size = tuple(extra_options["activations_shape"][-2:])
         call = extra_options.get(CALL) or model_call(q.shape[0], q.device, extra_options)
+        # IPAdapter_plus names no block inside the transformer: put over ours, it would be hidden by our more exact name.
+        before = self.previous or call.slots.get(self.name[:2])
+        out = before(q, k, v, extra_options) if before is not None else attention(q, k, v)
         if call.prepared is not None:
             for key, value, strength, mask in call.prepared[self.name]:
                 strength = strength if mask is None else strength * resized_mask(mask, size)

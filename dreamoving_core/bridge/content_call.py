@@ -38,6 +38,8 @@ class ModelCall:
     frames: Tensor | None  # f indices into the whole clip, on the model's device; None: all of them in order
     made: dict = field(default_factory=dict)  # what the attentions of this call share
     prepared: dict | None = None  # for a compiled U-Net: what each patch adds, as tensors alone
+    # every replacement patch of the call's cross-attentions, by its key
+    slots: dict = field(default_factory=dict)
 
     def take(self, rows: Tensor) -> Tensor:
         """The rows (one per frame of the whole clip) that this call's frames want."""

@@ -6,7 +6,7 @@ in float16 at SD1.5's size). How pictures become tokens is in `reference_images.
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import comfy.model_management
 import comfy.model_patcher
@@ -26,6 +26,7 @@ from ..models.content_guider import (
 from .backend import host_backend
 from .content_attention import BranchStrength, ContentAttention, ImageTerm, LiveTerm
 from .content_call import RunCache
+from .content_lora import add_content_lora, lora_branches
 from .content_run import add_content_run
 from .curves import Strength, always_zero
 
@@ -34,14 +35,29 @@ PatchKey = tuple[str, int, int]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LoadedContentGuider:
-    """The DREAMOVING_CONTENT_GUIDER socket: the networks under ComfyUI's memory management, and what they are."""
+    """The DREAMOVING_CONTENT_GUIDER socket: the networks under ComfyUI's memory management, and what they are.
+
+    `lora` is FaceID's change of the U-Net (see `content_lora.py`); `notes` is what was assumed about the file.
+    """
 
     patcher: ModelPatcher
     config: ContentGuiderConfig
+    lora: Mapping[str, Tensor] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def guider(self) -> ContentGuider:
         return self.patcher.model
+
+    @property
+    def about(self) -> str:
+        """What the file is and what was assumed, for the person who loaded it."""
+        branches = "; ".join(
+            f"{name}: {b.encoder.kind}, {b.encoder.tokens} tokens"
+            for name, b in self.config.branches().items()
+        )
+        lora = ["with a LoRA for the model"] if self.lora else []
+        return "\n".join([*self.notes, branches, *lora])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +114,11 @@ def _widths(sites: list[tuple[int, int]]) -> str:
 
 
 def load_content_guider(
-    state_dict: dict[str, Tensor], metadata: Mapping[str, str] | None = None
+    state_dict: dict[str, Tensor],
+    metadata: Mapping[str, str] | None = None,
+    *,
+    lora: Mapping[str, Tensor] | None = None,
+    notes: tuple[str, ...] = (),
 ) -> LoadedContentGuider:
     """A Content Guider from tensors named `face.*` and `cloth.*`; WeightsError when they do not make one."""
     config = config_from_state_dict(state_dict, metadata)
@@ -124,7 +144,7 @@ def load_content_guider(
         logging.warning(
             f"Content Guider: {len(unexpected)} tensors are not used: {', '.join(sorted(unexpected)[:4])}"
         )
-    return LoadedContentGuider(patcher=patcher, config=config)
+    return LoadedContentGuider(patcher=patcher, config=config, lora=dict(lora or {}), notes=notes)
 
 
 def copy_text_keys_and_values(guider: ContentGuider, unet: nn.Module) -> None:
@@ -172,11 +192,14 @@ def apply_content_guider(
     end_percent: float = 1.0,
     face_mask: Tensor | None = None,
     cloth_mask: Tensor | None = None,
+    lora_strength: float = 1.0,
 ) -> ModelPatcher:
     """A clone of `model` with Eq. 1 in every cross-attention; what stood there before stays and comes first.
 
     alpha is a number or one per frame (see `per_frame`); masks are f h w in [0, 1], one or one per frame.
-    A branch without tokens, or with alpha 0 everywhere, adds no patch. Raises InputError for what does not fit.
+    A branch without tokens, or with alpha 0 everywhere, adds no patch. The LoRA of a FaceID file acts at
+    `lora_strength` while a branch that reads identities acts, whatever its alpha, as its authors run it [IPA].
+    Raises InputError for what does not fit.
     """
     if not 0.0 <= start_percent <= end_percent <= 1.0:
         raise InputError(
@@ -186,13 +209,17 @@ def apply_content_guider(
     sites = fitting_sites(loaded.config, model.model.diffusion_model)
     wanted = (("face", face, alpha_f, face_mask), ("cloth", cloth, alpha_c, cloth_mask))
     terms: dict[int, list[ImageTerm]] = {n: [] for n in sites}
+    acting: set[str] = set()
     for name, tokens, alpha, mask in wanted:
         if not always_zero(alpha, name=f"alpha of the {name}") and tokens is not None:
             strength = BranchStrength(name=name, alpha=alpha, mask=checked_mask(mask, name=name))
             for n, pair in image_terms(loaded, tokens, name=name, strength=strength).items():
                 terms[n].append(pair)
-    if any(terms.values()):
+            acting.add(name)
+    if acting:
         _attach(model, sites, terms, start_percent=start_percent, end_percent=end_percent)
+    if loaded.lora and lora_branches(loaded.config) & acting:
+        add_content_lora(model, loaded.lora, strength=lora_strength)
     return model
 
 

@@ -64,6 +64,7 @@ def note_call(
     """APPLY_MODEL: the chunks of this call, before the U-Net sees them."""
     options = transformer_options or {}
     call = model_call(x.shape[0], x.device, options)
+    call.slots = options.get("patches_replace", {}).get("attn2", {})
     if COMPILED in options.get("wrappers", {}).get(WrappersMP.APPLY_MODEL, {}):
         dtype = executor.class_obj.get_dtype_inference()
         call.prepared = prepared(call, options, like=x.new_empty(x.shape[0], 1, 1, dtype=dtype))

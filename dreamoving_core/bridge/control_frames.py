@@ -47,13 +47,17 @@ def at_frames(values: Tensor, indices: list[int] | None) -> Tensor:
 
 
 def refuse_unfit_count(control_frames: Tensor, num_frames: int) -> None:
-    """Raise InputError unless there is one picture, or one for each frame, and all numbers are finite."""
+    """Raise InputError unless there is one picture, or one for each frame."""
     count = control_frames.shape[0]
     if count not in (1, num_frames):
         raise InputError(
             f"A ControlNet got {count} control images for a video of {num_frames} frames. "
             f"Give one image for each frame ({num_frames}), or a single image that holds for all."
         )
+
+
+def refuse_unsound(control_frames: Tensor) -> None:
+    """Raise InputError unless all numbers are finite."""
     if not torch.isfinite(control_frames).all():
         raise InputError("The control images contain NaN or infinity. Check the node that draws them.")
 

@@ -2,7 +2,8 @@
 
 A block stands after the last spatial attention of its container, else after the residual block, and so before any
 resampling; in the middle block before the second residual block. The containers get their own dictionaries back:
-nothing that ComfyUI or another pack does between two calls can see us. Hidden states are `(b f) c h w`.
+nothing that ComfyUI or another pack does between two calls can see us. AnimateDiff v1's norms across frames come and go
+the same way (`clip_norms.py`). Hidden states are `(b f) c h w`.
 """
 
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from torch import Tensor, nn
 from ..errors import InputError, WeightsError
 from ..models.backend import Backend
 from ..models.motion import MotionConfig, MotionModel, MotionModule
+from .block_strengths import EVEN, BlockStrengths
+from .clip_norms import ClipNorm, Lent, put_clip_norms
 
 Host = comfy.model_patcher.ModelPatcher | comfy.model_base.BaseModel | UNetModel
 
@@ -29,15 +32,19 @@ class InsertedMotion(nn.Module):
     what is read from `transformer_options`.
     """
 
-    def __init__(self, block: MotionModule):
+    def __init__(self, block: MotionModule, group: str):
         super().__init__()
         self.block = block
+        self.group = group  # one of block_strengths.GROUPS
         self.num_frames = 1
         self.effect: float | Tensor = 1.0
         self.scale: float | Tensor = 1.0
+        self.span: int | None = None
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return self.block(hidden, num_frames=self.num_frames, scale=self.scale, effect=self.effect)
+        return self.block(
+            hidden, num_frames=self.num_frames, scale=self.scale, effect=self.effect, span=self.span
+        )
 
 
 class InsertableMotion(MotionModel):
@@ -45,10 +52,18 @@ class InsertableMotion(MotionModel):
 
     def __init__(self, config: MotionConfig, backend: Backend | None = None):
         super().__init__(config, backend)
-        mid = [self.mid()] if self.mid() else []
+        levels = {f"down_{i}": level for i, level in enumerate(self.down_blocks)}
+        levels |= {"mid": self.mid_block} if self.mid_block else {}
+        levels |= {f"up_{i}": level for i, level in enumerate(self.up_blocks)}
         self.adapters = tuple(
-            InsertedMotion(block) for block in [*self.down_modules(), *mid, *self.up_modules()]
+            InsertedMotion(block, group) for group, level in levels.items() for block in level.motion_modules
         )
+        self.clip_norms: tuple[
+            ClipNorm, ...
+        ] = ()  # made when first asked for, then kept: torch.compile watches them
+
+    def groups(self) -> set[str]:
+        return {adapter.group for adapter in self.adapters}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,25 +147,35 @@ def open_insertion(
     num_frames: int,
     effect: float | Tensor = 1.0,
     scale: float | Tensor = 1.0,
+    span: int | None = None,
+    blocks: BlockStrengths = EVEN,
+    norms_across_frames: bool = False,
 ) -> Iterator[None]:
     """While open, the U-Net runs its motion blocks over videos of `num_frames` frames.
 
     For training, keep it open until backward has ended; inside, use non-reentrant checkpoints only (core's own
-    checkpoint flags give wrong gradients). `effect` and `scale` as in `MotionModule.forward`.
+    checkpoint flags give wrong gradients). `effect`, `scale` and `span` as in `MotionModule.forward`.
     """
-    slots = matching_slots(unet_of(host), motion.config)
-    saved = []
+    unet = unet_of(host)
+    slots = matching_slots(unet, motion.config)
+    lent: Lent = []
     try:
         for slot, adapter in zip(slots, motion.adapters, strict=True):
-            adapter.num_frames, adapter.effect, adapter.scale = num_frames, effect, scale
+            adapter.num_frames, adapter.span = num_frames, span
+            adapter.effect = blocks.of("strength", adapter.group, effect)
+            adapter.scale = blocks.of("scale", adapter.group, scale)
             children = list(slot.container)
             children.insert(slot.position, adapter)
-            saved.append((slot.container, slot.container._modules))
+            lent.append((slot.container, slot.container._modules))
             slot.container._modules = {str(i): child for i, child in enumerate(children)}
+        if norms_across_frames:
+            motion.clip_norms = put_clip_norms(unet, motion.clip_norms, lent, num_frames=num_frames)
         yield
     finally:
-        for container, children in saved:
+        for container, children in lent:
             container._modules = children
+        for wrapper in motion.clip_norms:
+            wrapper.norm = None
 
 
 def fitting_config(host: Host, *, mid: bool = True, **settings) -> MotionConfig:

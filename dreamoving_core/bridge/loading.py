@@ -6,6 +6,9 @@ is built before the whole file was found sound, so a refused file leaves nothing
 
 import logging
 import os
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Literal
 
@@ -15,10 +18,15 @@ import torch
 
 from ..errors import InputError
 from ..weights.content_guider import BranchChoice, read_content_guider
-from ..weights.io import WeightsFile, read_weights
-from ..weights.motion import MotionInfo, read_motion
+from ..weights.control_motion import MotionBlocks
+from ..weights.io import WeightsFile
+from ..weights.ip_adapter_variants import VariantChoice
+from ..weights.judged import Found, read_judged, refuse_numbers
+from ..weights.motion import MotionInfo, NormMode, read_motion
+from ..weights.motion_lora import MotionLora, read_motion_lora
 from ..weights.video_controlnet import read_video_controlnet
 from .content_guider import LoadedContentGuider, load_content_guider
+from .control_motion import choose_motion
 from .motion import LoadedMotion, load_motion, motion_patcher
 from .video_controlnet import VideoControlNet, load_video_controlnet
 
@@ -27,11 +35,18 @@ log = logging.getLogger(__name__)
 OWN_SUFFIXES = frozenset({".safetensors", ".sft"})  # what DreaMoving writes
 PUBLIC_SUFFIXES = OWN_SUFFIXES | {".ckpt", ".pt", ".pth", ".bin"}
 
-FOLDERS = {"dreamoving": OWN_SUFFIXES, "animatediff_models": PUBLIC_SUFFIXES, "ipadapter": PUBLIC_SUFFIXES}
+FOLDERS = {
+    "dreamoving": OWN_SUFFIXES,
+    "animatediff_models": PUBLIC_SUFFIXES,
+    "animatediff_motion_lora": PUBLIC_SUFFIXES,
+    "ipadapter": PUBLIC_SUFFIXES,
+    "insightface": frozenset({".onnx"}),
+}
 
-ModelKind = Literal["motion", "control", "guider"]
+ModelKind = Literal["motion", "motion_lora", "control", "guider"]
 SEARCHED: dict[ModelKind, tuple[str, ...]] = {
     "motion": ("animatediff_models", "dreamoving"),
+    "motion_lora": ("animatediff_motion_lora", "dreamoving"),
     "control": ("controlnet", "dreamoving"),
     "guider": ("ipadapter", "dreamoving"),
 }
@@ -84,15 +99,15 @@ def file_fingerprint(kind: ModelKind, name: str) -> str:
     return f"{path}:{status.st_size}:{status.st_mtime_ns}"
 
 
-def read(path: str | os.PathLike) -> WeightsFile:
-    """The file, in tensors that can still learn: ComfyUI runs its nodes in inference mode."""
+def read(path: str | os.PathLike, judge: Callable[[WeightsFile], Found]) -> Found:
+    """What `judge` makes of the file, in tensors that can still learn: ComfyUI runs its nodes in inference mode."""
     with torch.inference_mode(False):
-        return read_weights(path)
+        return read_judged(path, judge)
 
 
-def load_motion_model(path: str | os.PathLike) -> LoadedMotion:
-    """A motion model as MOTION_MODEL. Raises WeightsError for files that are none."""
-    weights = read_motion(read(path))
+def load_motion_model(path: str | os.PathLike, *, norm_mode: NormMode | None = None) -> LoadedMotion:
+    """A motion model as MOTION_MODEL; `norm_mode` over what the file says. Raises WeightsError for files that are none."""
+    weights = read(path, partial(read_motion, norm_mode=norm_mode))
     tell_left_out(weights.info.name, weights.info.left_out)
     for note in weights.info.notes:
         log.info("DreaMoving: '%s': %s", weights.info.name, note)
@@ -100,59 +115,92 @@ def load_motion_model(path: str | os.PathLike) -> LoadedMotion:
         weights.state_dict,
         weights.config,
         info=motion_notes(weights.info),
-        reload=(reload_motion, (str(path),)),
+        reload=(reload_motion, (str(path), norm_mode)),
     )
 
 
 def motion_notes(info: MotionInfo) -> dict[str, str]:
-    """What the socket value says about its file; `beta_schedule` is Apply Motion's `auto`."""
+    """What the socket value says about its file: Apply Motion's `auto`s, the span of its `stretch`, words for people."""
     notes = {
         "name": info.name,
         "version": info.version,
-        "beta_schedule": "linear" if info.betas == "linear" else "keep",
+        "beta_schedule": "keep" if info.betas == "scaled_linear" else info.betas,
+        "norms_across_frames": "on" if info.unet_norms == "clip" else "off",
+        "span": str(info.span),
         "positions": "by formula" if info.positions is None else str(info.positions),
     }
     return notes | ({"notes": " ".join(info.notes)} if info.notes else {})
 
 
-def reload_motion(path: str, *, disable_dynamic: bool = False) -> comfy.model_patcher.ModelPatcher:
+def reload_motion(
+    path: str, norm_mode: NormMode | None, *, disable_dynamic: bool = False
+) -> comfy.model_patcher.ModelPatcher:
     """The same motion model once more: torch.compile and several GPUs ask for it."""
-    weights = read_motion(read(path))
+    weights = read(path, partial(read_motion, norm_mode=norm_mode))
     return motion_patcher(weights.state_dict, weights.config, disable_dynamic=disable_dynamic)
 
 
-def load_video_controlnet_file(path: str | os.PathLike) -> VideoControlNet:
-    """A Video ControlNet, or an image ControlNet of the same layout, as CONTROL_NET."""
-    weights = read_video_controlnet(read(path))
+def load_motion_lora(path: str | os.PathLike) -> MotionLora:
+    """A motion LoRA's tensors. Raises WeightsError for files that are none."""
+    lora = read(path, read_motion_lora)
+    tell_left_out(lora.name, lora.left_out)
+    return lora
+
+
+def load_video_controlnet_file(
+    path: str | os.PathLike,
+    *,
+    motion_blocks: MotionBlocks = "as the file says",
+    motion: LoadedMotion | None = None,
+    pooled: bool = False,
+) -> VideoControlNet:
+    """A Video ControlNet, an image ControlNet or a SparseCtrl, of LDM's or diffusers' layout, as CONTROL_NET.
+
+    `motion_blocks` may leave them out, or start them from `motion` [DM §2.4.3]; `pooled` is for "shuffle" [CN].
+    """
+    weights = read(path, read_video_controlnet)
     tell_left_out(weights.name, weights.left_out)
-    control = load_video_controlnet(weights.state_dict, weights.metadata, name=weights.name)
-    control.control_model_wrapped.cached_patcher_init = (reload_control, (str(path),))
+    state_dict, config = choose_motion(weights, motion_blocks, motion)
+    control = load_video_controlnet(state_dict, weights.metadata, motion_config=config, name=weights.name)
+    control.settings = replace(control.settings, pooled=pooled)
+    control.control_model_wrapped.cached_patcher_init = (reload_control, (str(path), motion_blocks, motion))
     return control
 
 
-def reload_control(path: str, *, disable_dynamic: bool = False) -> comfy.model_patcher.ModelPatcher:
+def reload_control(
+    path: str,
+    motion_blocks: MotionBlocks = "as the file says",
+    motion: LoadedMotion | None = None,
+    *,
+    disable_dynamic: bool = False,
+) -> comfy.model_patcher.ModelPatcher:
     """The ControlNet's patcher once more."""
-    patcher = load_video_controlnet_file(path).control_model_wrapped
-    return plain(patcher) if disable_dynamic else patcher
+    control = load_video_controlnet_file(path, motion_blocks=motion_blocks, motion=motion)
+    return plain(control.control_model_wrapped) if disable_dynamic else control.control_model_wrapped
 
 
 def load_content_guider_file(
-    path: str | os.PathLike, *, branch: BranchChoice = "both"
+    path: str | os.PathLike, *, branch: BranchChoice = "both", variant: VariantChoice = "auto"
 ) -> LoadedContentGuider:
     """A Content Guider, or an IP-Adapter as its face branch, its cloth branch or both."""
-    weights = read_content_guider(read(path), branch=branch)
+    weights = read(path, partial(read_content_guider, branch=branch, variant=variant))
+    refuse_numbers(weights.name, weights.lora)
     tell_left_out(weights.name, weights.left_out)
+    for note in weights.notes:
+        log.info("DreaMoving: '%s': %s", weights.name, note)
     with torch.inference_mode(False):  # a node may load what is trained later
-        guider = load_content_guider(weights.state_dict, weights.metadata)
-    guider.patcher.cached_patcher_init = (reload_guider, (str(path), branch))
+        guider = load_content_guider(
+            weights.state_dict, weights.metadata, lora=weights.lora, notes=(weights.version, *weights.notes)
+        )
+    guider.patcher.cached_patcher_init = (reload_guider, (str(path), branch, variant))
     return guider
 
 
 def reload_guider(
-    path: str, branch: BranchChoice, *, disable_dynamic: bool = False
+    path: str, branch: BranchChoice, variant: VariantChoice = "auto", *, disable_dynamic: bool = False
 ) -> comfy.model_patcher.ModelPatcher:
     """The Content Guider's patcher once more."""
-    patcher = load_content_guider_file(path, branch=branch).patcher
+    patcher = load_content_guider_file(path, branch=branch, variant=variant).patcher
     return plain(patcher) if disable_dynamic else patcher
 
 

@@ -1,9 +1,5 @@
-"""Loads motion models and applies them to a MODEL, the ComfyUI way: clones, wrappers, object patches.
+"""Loads motion models and applies them to a MODEL, the ComfyUI way: clones, wrappers, object patches."""
 
-ComfyUI's batch axis is `(b f)`: one chunk of `f` frames for each conditioning that is computed together.
-"""
-
-import copy
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +7,6 @@ from typing import Any, Literal
 
 import comfy.model_management
 import comfy.model_patcher
-import comfy.model_sampling
 import comfy.ops
 import torch
 from comfy.patcher_extension import WrappersMP
@@ -21,25 +16,38 @@ from ..errors import InputError, WeightsError
 from ..models.backend import Backend
 from ..models.motion import MotionConfig, MotionModel
 from .backend import host_attention
-from .control_frames import at_frames, frames_in_view
-from .curves import Strength, always_zero, per_frame
-from .insertion import InsertableMotion, matching_slots, open_insertion, unet_of
+from .block_strengths import EVEN, BlockStrengths
+from .curves import Strength, always_zero
+from .insertion import InsertableMotion, matching_slots, unet_of
+from .motion_call import KEY, MotionCall
+from .noise_schedule import BetaSchedule, scheduled
 
-KEY = "dreamoving_motion"
-BETA_START, BETA_END = 0.00085, 0.012  # [AD] linear in beta, where SD1.5 is linear in its root
 # Beside its chunk, a block holds one normalised copy and its tokens; ComfyUI's estimate for SD1.5 knows neither. [ours]
 MEMORY_FACTOR = 1.15
 
-BetaSchedule = Literal["auto", "linear", "keep"]
+DEFAULT_SPAN = 32  # [AD] rows of v2 and v3, for a motion model that does not say its own
+
+AcrossFrames = Literal["auto", "on", "off"]
+PositionsMode = Literal["formula", "stretch"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedMotion:
-    """A motion model in ComfyUI's care, and what its file says about itself."""
+    """A motion model in ComfyUI's care, and what its file says about itself.
+
+    Apply Motion reads from `info`: `beta_schedule` ("linear", "lcm" or "keep"), `norms_across_frames` ("on" or "off")
+    and `span`, the positions that the file has; what is missing is AnimateDiff v2's.
+    """
 
     patcher: comfy.model_patcher.ModelPatcher
     config: MotionConfig
-    info: Mapping[str, str] = field(default_factory=dict)  # "beta_schedule": "linear" (AnimateDiff) or "keep"
+    info: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def about(self) -> str:
+        """What the file is and what was assumed about it, in words."""
+        told = ("name", "version", "positions", "beta_schedule", "norms_across_frames", "notes")
+        return "\n".join(f"{key.replace('_', ' ')}: {self.info[key]}" for key in told if key in self.info)
 
 
 def load_motion(
@@ -100,56 +108,6 @@ def refuse_unfit(state_dict: Mapping[str, Tensor], config: MotionConfig) -> None
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class ApplyMotion:
-    """Runs around every call of the U-Net and opens the insertion for it."""
-
-    strength: Strength = 1.0
-    scale: Strength = 1.0
-    start_percent: float = 0.0
-    end_percent: float = 1.0
-
-    def __call__(self, executor, x, t, c_concat=None, c_crossattn=None, control=None, options=None, **kwargs):
-        args = (x, t, c_concat, c_crossattn, control, options)
-        base = executor.class_obj
-        if not self.active(t, base.model_sampling):
-            return executor(*args, **kwargs)
-        num_frames = frames_of(x, options)
-        motion = base.current_patcher.get_additional_models_with_key(KEY)[0].model
-        effect = self.now(self.strength, x, options, name="strength")
-        scale = self.now(self.scale, x, options, name="scale")
-        with open_insertion(base, motion, num_frames=num_frames, effect=effect, scale=scale):
-            return executor(*args, **kwargs)
-
-    def active(self, sigma: Tensor, model_sampling: Any) -> bool:
-        """Whether this step lies in the range; the bounds are inside it, as in ComfyUI's ControlNets."""
-        if self.start_percent <= 0.0 and self.end_percent >= 1.0:
-            return True
-        start = model_sampling.percent_to_sigma(self.start_percent)
-        end = model_sampling.percent_to_sigma(self.end_percent)
-        return end <= float(sigma[0]) <= start
-
-    def now(self, value: Strength, x: Tensor, options: dict[str, Any], *, name: str) -> float | Tensor:
-        """`value` at the frames of this call: a number, or `f` on the device of `x`."""
-        total, indices = frames_in_view(options, frames_of(x, options))
-        values = per_frame(value, total, name=name)
-        if isinstance(values, float):
-            return values
-        return at_frames(torch.tensor(values), indices).to(x.device)
-
-
-def frames_of(x: Tensor, options: dict[str, Any]) -> int:
-    """Frames of one video; core may compute one, two or more conditionings together."""
-    chunks = len(options.get("cond_or_uncond") or [0])
-    num_frames, rest = divmod(x.shape[0], chunks)
-    if num_frames < 1 or rest:
-        raise InputError(
-            f"Motion needs at least 1 frame for each of {chunks} conditionings, got a batch of {x.shape[0]}. "
-            "Set the batch size of the empty latent to the number of frames."
-        )
-    return num_frames
-
-
 def reserve_memory(executor, model, noise_shape, conds, *args, **kwargs):
     """Widen what ComfyUI's first estimate sees; frames are left alone, context windows set them."""
     noise_shape = [*noise_shape[:-1], math.ceil(noise_shape[-1] * MEMORY_FACTOR)]
@@ -173,11 +131,16 @@ def apply_motion(
     start_percent: float = 0.0,
     end_percent: float = 1.0,
     beta_schedule: BetaSchedule = "auto",
+    norms_across_frames: AcrossFrames = "auto",
+    positions: PositionsMode = "formula",
+    blocks: BlockStrengths = EVEN,
 ) -> comfy.model_patcher.ModelPatcher:
     """A clone whose U-Net runs the motion blocks; replaces motion that was applied before.
 
     `strength` (0 = the stock model, exactly) blends each block in, `scale` multiplies its keys; both may change over
-    frames. `beta_schedule` "linear" is AnimateDiff's noise, "keep" the model's own, "auto" what the file asks for.
+    frames, and `blocks` multiplies them. `beta_schedule` "linear" is AnimateDiff's noise, "lcm" AnimateLCM's, "keep"
+    the model's own. `norms_across_frames` is v1's way with the U-Net's norms. "auto" is what the file asks for.
+    `positions` "stretch" squeezes clips that are longer than the file's positions into them.
     """
     if not 0.0 <= start_percent <= end_percent <= 1.0:
         raise InputError(
@@ -186,23 +149,35 @@ def apply_motion(
         )
     model = without_motion(model.clone())
     matching_slots(unet_of(model), motion.config)
-    if always_zero(strength, name="strength"):
+    if always_zero(strength, name="strength") or blocks.all_off(motion.patcher.model.groups()):
         return model
-    settings = ApplyMotion(
-        strength=strength, scale=scale, start_percent=start_percent, end_percent=end_percent
+    across = asked(motion, "norms_across_frames", norms_across_frames, default="off")
+    settings = MotionCall(
+        strength=strength,
+        scale=scale,
+        start_percent=start_percent,
+        end_percent=end_percent,
+        span=int(motion.info.get("span", DEFAULT_SPAN)) if positions == "stretch" else None,
+        blocks=blocks,
+        norms_across_frames=across == "on",
     )
     model.set_additional_models(KEY, [motion.patcher.clone()])
     model.add_wrapper_with_key(WrappersMP.APPLY_MODEL, KEY, settings)
     model.add_wrapper_with_key(WrappersMP.PREPARE_SAMPLING, KEY, reserve_memory)
     patches = {"memory_usage_factor": model.get_model_object("memory_usage_factor") * MEMORY_FACTOR}
-    wanted = motion.info.get("beta_schedule", "linear") if beta_schedule == "auto" else beta_schedule
-    if wanted == "linear":
-        patches["model_sampling"] = linear_betas(model.get_model_object("model_sampling"))
+    schedule = asked(motion, "beta_schedule", beta_schedule, default="linear")
+    if schedule != "keep":
+        patches["model_sampling"] = scheduled(model.get_model_object("model_sampling"), schedule)
     before = {name: model.object_patches[name] for name in patches if name in model.object_patches}
     for name, value in patches.items():
         model.add_object_patch(name, value)
     model.attachments[KEY] = ObjectPatches(ours=patches, before=before)
     return model
+
+
+def asked(motion: LoadedMotion, name: str, choice: Any, *, default: str) -> Any:
+    """The artist's `choice`, or for "auto" the file's."""
+    return motion.info.get(name, default) if choice == "auto" else choice
 
 
 def without_motion(model: comfy.model_patcher.ModelPatcher) -> comfy.model_patcher.ModelPatcher:
@@ -217,20 +192,3 @@ def without_motion(model: comfy.model_patcher.ModelPatcher) -> comfy.model_patch
             if name in patches.before:
                 model.object_patches[name] = patches.before[name]
     return model
-
-
-def linear_betas(model_sampling: Any) -> Any:
-    """The same sampling, be it epsilon or v-prediction, with AnimateDiff's betas; few-step (LCM) grids stay as they are."""
-    if not isinstance(model_sampling, comfy.model_sampling.ModelSamplingDiscrete) or hasattr(
-        model_sampling, "original_timesteps"
-    ):
-        return model_sampling
-    sampling = copy.deepcopy(model_sampling)
-    sampling._register_schedule(
-        beta_schedule="sqrt_linear",  # ComfyUI's name for linear in beta
-        timesteps=sampling.num_timesteps,
-        linear_start=BETA_START,
-        linear_end=BETA_END,
-        zsnr=sampling.zsnr,
-    )
-    return sampling

@@ -8,10 +8,16 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..models.content_guider import Branch, BranchConfig, ImageTokens
+from ..preprocess.face_identity import FaceRecogniser, face_crop
 from .content_guider import LoadedContentGuider
+from .face_recogniser import faces_in, identities, refuse_missing_faces, refuse_other_space
 
 CROPS = ("as trained", "center", "pad")
+FACE_CROPS = (*CROPS, "face")
 COMBINES = ("average", "concat", "per frame")
+
+# Of CLIP: mean, standard deviation and size of its pictures, for files that use none. [CLIP]
+ENCODER_PIXELS = ([0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711], 224)
 
 # What people call the encoders, by (hidden width, width of the embedding).
 ENCODER_NAMES = {
@@ -24,32 +30,47 @@ ENCODER_NAMES = {
 
 def encode_images(
     loaded: LoadedContentGuider,
-    clip_vision: ClipVisionModel,
+    clip_vision: ClipVisionModel | None,
     images: Tensor,
     *,
     branch: str,
     crop: str = "as trained",
     combine: str = "average",
     mask: Tensor | None = None,
+    recogniser: FaceRecogniser | None = None,
     identity: Tensor | None = None,
 ) -> tuple[ImageTokens, Tensor]:
     """Tokens of `images` for one branch, and the crops that the encoder saw (f h w c).
 
     `mask` (f h w) keeps what is 1 and fills the rest with CLIP's mean colour. `combine`: `average` one set of tokens,
-    `concat` the tokens of all pictures side by side, `per frame` one set for each frame of the clip. `identity` is
-    f 512, L2-normalised ArcFace vectors. Raises InputError for pictures or an encoder that do not fit.
+    `concat` the tokens of all pictures side by side, `per frame` one set for each frame of the clip. Identities come
+    from `recogniser`, or ready-made as `identity`: f 512, L2-normalised ArcFace vectors. Raises InputError for pictures,
+    an encoder or a recogniser that do not fit.
     """
     part = loaded.guider.branch(branch)
-    refuse_other_encoder(part.config, clip_vision)
+    config = part.config
+    refuse_other_encoder(config, clip_vision)
     pictures = checked_images(images, name=branch)
-    mean = torch.tensor(clip_vision.image_mean)
+    wanted = config.crop if crop == "as trained" else crop
+    faces = None
+    if recogniser is not None and (config.recogniser or wanted == "face"):
+        faces = faces_in(recogniser, pictures)
+        if config.recogniser:
+            refuse_other_space(config, recogniser)
+            identity = identities(faces, width=config.encoder.identity_width)
+    refuse_missing_faces(config, crop=wanted, faces=faces, identity=identity, part=branch)
+    mean, std, size = ENCODER_PIXELS
+    if clip_vision is not None:
+        mean, std, size = clip_vision.image_mean, clip_vision.image_std, clip_vision.image_size
     if mask is not None:
-        pictures = cut_out(pictures, mask, colour=mean, name=branch)
-    wanted = part.config.crop if crop == "as trained" else crop
-    squares = squared(pictures, crop=wanted, colour=mean)
-    pixels = clip_preprocess(
-        squares, size=clip_vision.image_size, mean=clip_vision.image_mean, std=clip_vision.image_std
-    )
+        pictures = cut_out(pictures, mask, colour=torch.tensor(mean), name=branch)
+    if faces is not None and (wanted == "face" or not config.feature):
+        squares = torch.stack(
+            [face_crop(x, face.keypoints, size=size) for x, face in zip(pictures, faces, strict=True)]
+        )
+    else:
+        squares = squared(pictures, crop=wanted, colour=torch.tensor(mean))
+    pixels = clip_preprocess(squares, size=size, mean=mean, std=std)
     tokens, negative = _tokens(loaded, part, clip_vision, pixels, identity=identity)
     if combine == "average":
         tokens = tokens.mean(dim=0, keepdim=True)
@@ -57,35 +78,46 @@ def encode_images(
         # The negative side sees as many copies of "no picture": softmax over copies equals one.
         negative = None if negative is None else repeat(negative, "1 n d -> 1 (f n) d", f=tokens.shape[0])
         tokens = rearrange(tokens, "f n d -> 1 (f n) d")
-    std = torch.tensor(clip_vision.image_std)
-    crops = (rearrange(pixels, "f c h w -> f h w c") * std + mean).clamp(0, 1)
+    crops = (rearrange(pixels, "f c h w -> f h w c") * torch.tensor(std) + torch.tensor(mean)).clamp(0, 1)
     return ImageTokens(branch=branch, positive=tokens, negative=negative), crops
 
 
 def _tokens(
     loaded: LoadedContentGuider,
     part: Branch,
-    clip_vision: ClipVisionModel,
+    clip_vision: ClipVisionModel | None,
     pixels: Tensor,
     *,
     identity: Tensor | None,
 ) -> tuple[Tensor, Tensor | None]:
     """Tokens of the pictures (f n d) and of "no picture" (1 n d, or None), by one pass of the image encoder."""
-    uncond = part.config.uncond
-    blank = {"zero_pixels": torch.zeros_like(pixels[:1]), "black": _black(clip_vision, pixels)}.get(uncond)
-    seen = pixels if blank is None else torch.cat([pixels, blank])
-    features = image_features(clip_vision, seen, feature=part.config.feature)
-    if uncond == "zero_embed":
-        features = torch.cat([features, torch.zeros_like(features[:1])])
+    count, uncond = pixels.shape[0], part.config.uncond
+    rows = count + (uncond != "none")
+    features = None
+    if clip_vision is not None and part.config.feature:
+        features = _features(clip_vision, pixels, config=part.config)
     comfy.model_management.load_models_gpu([loaded.patcher])
     device, store = loaded.patcher.load_device, comfy.model_management.intermediate_device()
-    count = pixels.shape[0]
+    if features is not None:
+        features = features.to(device, torch.float32)
     if identity is not None:
         identity = identity.to(device, torch.float32).expand(count, -1)
-        identity = torch.cat([identity, identity.new_zeros(features.shape[0] - count, identity.shape[1])])
+        identity = torch.cat([identity, identity.new_zeros(rows - count, identity.shape[1])])
     with torch.no_grad():
-        tokens = part(features.to(device, torch.float32), identity=identity).to(store)
+        tokens = part(features, identity=identity).to(store)
     return tokens[:count], tokens[count:] if uncond != "none" else None
+
+
+def _features(clip_vision: ClipVisionModel, pixels: Tensor, *, config: BranchConfig) -> Tensor:
+    """What the branch reads of the pictures, and of "no picture" as its weights saw it, below them."""
+    blank = {"zero_pixels": torch.zeros_like(pixels[:1]), "black": _black(clip_vision, pixels)}.get(
+        config.uncond
+    )
+    seen = pixels if blank is None else torch.cat([pixels, blank])
+    features = image_features(clip_vision, seen, feature=config.feature)
+    if config.uncond == "zero_embed":
+        features = torch.cat([features, torch.zeros_like(features[:1])])
+    return features
 
 
 def _black(clip_vision: ClipVisionModel, pixels: Tensor) -> Tensor:
@@ -107,8 +139,15 @@ def image_features(clip_vision: ClipVisionModel, pixels: Tensor, *, feature: str
     return output[1 if feature == "penultimate" else 2].float()
 
 
-def refuse_other_encoder(config: BranchConfig, clip_vision: ClipVisionModel) -> None:
+def refuse_other_encoder(config: BranchConfig, clip_vision: ClipVisionModel | None) -> None:
     """InputError unless the image encoder's output has the width that the branch was trained on."""
+    if not config.feature:
+        return
+    if clip_vision is None:
+        raise InputError(
+            "This Content Guider looks at pictures through an image encoder. Connect Load CLIP Vision with CLIP ViT-H/14 "
+            "to clip_vision; only FaceID and portrait do without."
+        )
     found = (clip_vision.config.get("hidden_size"), clip_vision.config.get("projection_dim"))
     patches = config.feature == "penultimate"
     width, wanted = found[0 if patches else 1], config.encoder.feature_width

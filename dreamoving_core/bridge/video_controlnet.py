@@ -1,7 +1,7 @@
 """Video ControlNet files: from a state dict to a CONTROL_NET and back. The format is in docs/weights.md."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import comfy.model_detection
 import comfy.model_management
@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ..errors import WeightsError
 from ..models.backend import Backend
-from ..models.motion import MotionConfig, MotionModel, config_from_state_dict
+from ..models.motion import MotionConfig, config_from_state_dict
+from ..weights.control_motion import with_middle
 from ..weights.formats import expect, read_config, refuse_unfit, write_config
 from ..weights.video_controlnet import FORMAT
 from .backend import host_backend
@@ -37,7 +38,7 @@ def load_video_controlnet(
     dtype: torch.dtype | None = None,
     name: str = "The ControlNet",
 ) -> VideoControlNet:
-    """A Video ControlNet, or an image ControlNet of the same layout, which is one without motion blocks.
+    """A Video ControlNet, or an image ControlNet of the same layout, which is one without motion blocks, or a SparseCtrl.
 
     Keys: an LDM ControlNet's, and `motion.` + AnimateDiff's. The layout comes from the file's own metadata, else from
     `unet_config`, else SD1.5's is recognised. `motion_config` may ask for a middle block that the file lacks (training
@@ -55,9 +56,9 @@ def load_video_controlnet(
     motion_config = motion_config or read_motion_config(config, state_dict)
     if motion_config is not None:
         state_dict = with_middle(state_dict, motion_config)
-    hint_channels = state_dict["input_hint_block.0.weight"].shape[1]
+    stem = read_stem(name, state_dict, latent_channels=unet_config.get("in_channels", 4))
     meta = Backend(operations=PlainLayers, device=torch.device("meta"), dtype=torch.float32)
-    wanted = VideoControlModel(unet_config, motion_config, backend=meta, hint_channels=hint_channels)
+    wanted = VideoControlModel(unet_config, motion_config, backend=meta, **stem)
     refuse_unfit_motion(name, wanted)
     found = {key: value for key, value in state_dict.items() if not key.endswith("pos_encoder.pe")}
     refuse_unfit(name, shapes_of(wanted.state_dict()), shapes_of(found))
@@ -70,45 +71,46 @@ def load_video_controlnet(
     offload_device = comfy.model_management.unet_offload_device()
     backend = host_backend(weight_dtype=dtype, compute_dtype=compute_dtype, device=offload_device)
     with torch.inference_mode(False):  # weights that are made while a node runs must still be able to learn
-        network = VideoControlModel(unet_config, motion_config, backend=backend, hint_channels=hint_channels)
+        network = VideoControlModel(unet_config, motion_config, backend=backend, **stem)
         control = VideoControlNet(network, load_device=load_device, manual_cast_dtype=compute_dtype)
         network.load_state_dict(state_dict, strict=False, assign=control.control_model_wrapped.is_dynamic())
     return control
 
 
 def video_controlnet_state_dict(
-    control: VideoControlNet | VideoControlModel,
+    control: VideoControlNet | VideoControlModel, *, extra: Mapping[str, str] | None = None
 ) -> tuple[StateDict, dict[str, str]]:
-    """What `load_video_controlnet` reads: tensors, and the metadata that stands beside them in the file."""
+    """What `load_video_controlnet` reads: tensors, and the metadata that stands beside them in the file.
+
+    `extra` says where the weights come from (`weights/formats.py:provenance`).
+    """
     network = control.control_model if isinstance(control, VideoControlNet) else control
     motion = network.motion_config
     config = {"unet": network.unet_config, "motion": None if motion is None else asdict(motion)}
-    return network.state_dict(), write_config(FORMAT, config)
-
-
-def initial_motion(config: MotionConfig, *, seed: int = 0) -> StateDict:
-    """Weights to start training from: torch's usual ones, and zero output projections, so that nothing changes yet."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return MotionModel(config).state_dict()
-
-
-def with_middle(state_dict: StateDict, config: MotionConfig) -> StateDict:
-    """Adds the middle motion block where `config` asks for one and the file has none; it changes nothing yet."""
-    if config.mid is None or any(key.startswith("motion.mid_block.") for key in state_dict):
-        return state_dict
-    middle = initial_motion(replace(config, down=(), up=()))
-    return state_dict | {f"motion.{key}": value for key, value in middle.items()}
+    return network.state_dict(), write_config(FORMAT, config, extra=extra)
 
 
 def read_motion_config(config: dict, state_dict: StateDict) -> MotionConfig | None:
     """The motion blocks' layout from the file's own config, else from its tensors; None where there are none."""
-    if values := config.get("motion"):
+    tensors = {key.removeprefix("motion."): v for key, v in state_dict.items() if key.startswith("motion.")}
+    if (values := config.get("motion")) and tensors:
         return MotionConfig(
             **{k: tuple(map(tuple, v)) if k in ("down", "up") else v for k, v in values.items()}
         )
-    tensors = {key.removeprefix("motion."): v for key, v in state_dict.items() if key.startswith("motion.")}
     return config_from_state_dict(tensors) if tensors else None
+
+
+def read_stem(name: str, state_dict: StateDict, *, latent_channels: int) -> dict[str, int | bool]:
+    """How control pictures enter, by the tensors; arguments of the network. Raises WeightsError for an unknown way."""
+    channels = state_dict["input_hint_block.0.weight"].shape[1]
+    latent_hint = not any(key.startswith("input_hint_block.2.") for key in state_dict)
+    expected = (latent_channels + 1,) if latent_hint else (3, 4)
+    if channels not in expected:
+        raise WeightsError(
+            f"'{name}' reads control pictures of {channels} channels through {1 if latent_hint else 8} convolutions; "
+            f"expected are {' or '.join(map(str, expected))}. Choose a ControlNet that reads RGB pictures, or SparseCtrl."
+        )
+    return {"hint_channels": channels, "latent_hint": latent_hint}
 
 
 def detect_unet_config(name: str, state_dict: StateDict) -> dict:

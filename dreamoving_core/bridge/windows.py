@@ -18,7 +18,7 @@ from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
 from ..errors import InputError
-from .control_frames import at_frames, refuse_unfit_count
+from .control_frames import at_frames, refuse_unfit_count, refuse_unsound
 from .video_control import VideoControlNet
 
 KEY = "dreamoving_windows"
@@ -104,9 +104,9 @@ def _controls_of_one_run(guider, noise: Tensor) -> Iterator[None]:
         guider.model_options["context_handler"] = _following(handler, control_frames)
         if noise.shape[0] > handler.context_length:
             _refuse_easycache(guider.model_patcher)
+            _refuse_evolved(guider.model_patcher)
             for control in controls:
-                if control.cond_hint_original is not None:
-                    refuse_unfit_count(control.cond_hint_original, noise.shape[0])
+                refuse_unfit_control(control, noise.shape[0])
     try:
         yield
     except BaseException:
@@ -115,6 +115,17 @@ def _controls_of_one_run(guider, noise: Tensor) -> Iterator[None]:
         raise
     finally:
         control_frames.restore()
+
+
+def refuse_unfit_control(control: ControlBase, num_frames: int) -> None:
+    """Raise InputError unless the pictures of `control` fit the whole clip."""
+    if control.cond_hint_original is None:
+        return
+    if isinstance(control, VideoControlNet):
+        control.refuse_unfit(num_frames)
+    else:
+        refuse_unfit_count(control.cond_hint_original, num_frames)
+        refuse_unsound(control.cond_hint_original)
 
 
 def _following(handler: core.IndexListContextHandler, control_frames: "ControlFrames"):
@@ -183,4 +194,15 @@ def _refuse_easycache(model: ModelPatcher) -> None:
         raise InputError(
             "EasyCache cannot work with context windows: it would reuse one window's result in another. "
             "Use LazyCache instead, or remove EasyCache."
+        )
+
+
+def _refuse_evolved(model: ModelPatcher) -> None:
+    """AnimateDiff-Evolved counts frames once per run, and would stop with an error about shapes or indices."""
+    settings = model.get_attachment("ADE_params")
+    own_windows = settings is not None and settings.context_options.context_length is not None
+    if own_windows or model.get_additional_models_with_key("ADE"):
+        raise InputError(
+            f"AnimateDiff-Evolved's {'context options' if own_windows else 'motion models'} cannot work in ComfyUI's "
+            "context windows. Load the motion file with Load Motion Model, or use Evolved Sampling's context options alone."
         )

@@ -15,13 +15,15 @@ from torch import Tensor, nn
 
 from ..errors import WeightsError
 from .backend import Backend
-from .token_encoders import ENCODERS, EncoderConfig, IdentityTokens, StateDict, encoder_config
+from .encoder_kinds import ENCODERS, StateDict, encoder_config
+from .token_encoders import EncoderConfig, IdentityTokens
 
 FORMAT = "dreamoving.content_guider"
 FORMAT_VERSION = 1
 BRANCHES = ("face", "cloth")
 UNCONDS = ("zero_pixels", "zero_embed", "black", "none")
-CROPS = ("center", "pad")
+CROPS = ("center", "pad", "face")
+PUBLIC_RECOGNISER = "buffalo_l"  # [IPA] whose identities the FaceID files learned: w600k_r50, of unit length
 
 KeyValue = tuple[Tensor, Tensor]
 
@@ -31,13 +33,16 @@ class BranchConfig:
     """One branch: its token encoder and how its pictures are prepared.
 
     `uncond` is what the weights saw as "no picture": `zero_pixels` (the image encoder's view of zeros after
-    normalisation), `zero_embed`, `black`, or `none` (the branch adds nothing to the negative prompt).
+    normalisation), `zero_embed`, `black`, or `none` (the branch adds nothing to the negative prompt); an identity is
+    zeros then. `crop` `face` is the face recogniser's aligned crop. `recogniser` names the space of the identities that
+    the weights learned, "" when they read none.
     """
 
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     uncond: str = "zero_pixels"
     crop: str = "center"
     clip: str = "openclip-vit-h-14-laion2b-s32b-b79k"  # [DM §2.4.1]
+    recogniser: str = ""
 
     def __post_init__(self) -> None:
         for key, known in (("uncond", UNCONDS), ("crop", CROPS)):
@@ -49,8 +54,13 @@ class BranchConfig:
 
     @property
     def feature(self) -> str:
-        """The output of the image encoder that this branch reads."""
+        """The output of the image encoder that this branch reads; "" when it looks at no picture."""
         return ENCODERS[self.encoder.kind].feature
+
+    @property
+    def needs_identity(self) -> bool:
+        """Whether there are no tokens without a face recogniser's vector."""
+        return ENCODERS[self.encoder.kind].identity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,19 +133,22 @@ class Branch(nn.Module):
         self.config = config
         encoder = config.encoder
         self.image_proj = ENCODERS[encoder.kind].network(encoder, backend)
-        self.id_proj = IdentityTokens(encoder, backend) if encoder.identity_width else None
+        supplement = encoder.identity_width and not config.needs_identity
+        self.id_proj = IdentityTokens(encoder, backend) if supplement else None
         self.ip_adapter = nn.ModuleDict(
             {str(n): AttentionKeyValue(encoder.context_dim, width, backend) for n, width in sites}
         )
 
-    def forward(
-        self, features: Tensor, *, identity: Tensor | None = None, identity_strength: float = 1.0
-    ) -> Tensor:
+    def forward(self, features: Tensor | None, *, identity: Tensor | None = None) -> Tensor:
         """Tokens `b n d` of `features` (b d or b n d, see `BranchConfig.feature`) and an ArcFace `identity` (b d)."""
-        tokens = self.image_proj(features)
+        config = self.config
+        read = [features] if config.feature else []
+        if config.needs_identity:
+            read.append(identity)
+        tokens = self.image_proj(*read)
         if self.id_proj is None or identity is None:
             return tokens
-        return tokens + identity_strength * self.id_proj(identity.to(tokens))
+        return tokens + self.id_proj(identity.to(tokens))
 
     def key_values(self, tokens: Tensor) -> dict[int, KeyValue]:
         """Keys and values `b n d` at every cross-attention, by IP-Adapter's number."""
@@ -161,7 +174,7 @@ class ContentGuider(nn.Module):
             )
         return getattr(self, name)
 
-    def encode(self, name: str, features: Tensor, *, identity: Tensor | None = None) -> Tensor:
+    def encode(self, name: str, features: Tensor | None, *, identity: Tensor | None = None) -> Tensor:
         """Tokens `b n d` of one branch; see `Branch.forward`."""
         return self.branch(name)(features, identity=identity)
 
@@ -171,7 +184,7 @@ def metadata_from_config(config: ContentGuiderConfig) -> dict[str, str]:
     branches = {}
     for name, branch in config.branches().items():
         sizes = asdict(branch.encoder)
-        rest = {"feature": branch.feature, "uncond": branch.uncond, "crop": branch.crop, "clip": branch.clip}
+        rest = {key: getattr(branch, key) for key in ("feature", "uncond", "crop", "clip", "recogniser")}
         branches[name] = {"encoder": sizes.pop("kind"), **sizes, **rest}
     body = {"base_model": config.base_model, "prediction": config.prediction, "branches": branches}
     return {"format": FORMAT, "format_version": str(FORMAT_VERSION), "config": json.dumps(body)}
@@ -242,16 +255,19 @@ def _branch_from_state_dict(
         _below(part, "id_proj"),
         context_dim=context_dim,
         heads=stored.get("heads"),
+        shortcut=bool(stored.get("shortcut")),
     )
     if encoder.context_dim != context_dim:
         raise WeightsError(
             f"The {name} branch is damaged: its tokens are {encoder.context_dim} wide, its keys expect {context_dim}. "
             "Download the file again."
         )
+    kind = ENCODERS[encoder.kind]
     customs = BranchConfig(
         encoder=encoder,
-        uncond=ENCODERS[encoder.kind].uncond,
-        crop="center" if name == "face" else "pad",
+        uncond=kind.uncond,
+        crop=kind.crop or ("center" if name == "face" else "pad"),
+        recogniser=PUBLIC_RECOGNISER if encoder.identity_width else "",
     )
     known = {f.name for f in fields(BranchConfig)} - {"encoder"}
     return sites, replace(customs, **{key: stored[key] for key in known if key in stored})

@@ -25,11 +25,18 @@ class MotionModule(nn.Module):
         self.temporal_transformer = TemporalTransformer(channels, config, backend or Backend())
 
     def forward(
-        self, hidden: Tensor, *, num_frames: int, scale: float | Tensor = 1.0, effect: float | Tensor = 1.0
+        self,
+        hidden: Tensor,
+        *,
+        num_frames: int,
+        scale: float | Tensor = 1.0,
+        effect: float | Tensor = 1.0,
+        span: int | None = None,
     ) -> Tensor:
         """`(b f) c h w` to the same. `scale` multiplies the keys; `effect` 0 leaves `hidden` alone, 1 is the full block.
 
-        Both may be a value per frame, `f`.
+        Both may be a value per frame, `f`. `span`: the positions that a longer clip is squeezed into; None follows the
+        formula, however long the clip.
         """
         if isinstance(effect, Tensor):
             videos = hidden.shape[0] // num_frames
@@ -38,7 +45,7 @@ class MotionModule(nn.Module):
             return hidden
         if isinstance(scale, Tensor):
             scale = rearrange(scale.to(hidden), "f -> 1 f 1")
-        change = self.temporal_transformer(hidden, num_frames=num_frames, scale=scale)
+        change = self.temporal_transformer(hidden, num_frames=num_frames, scale=scale, span=span)
         if isinstance(effect, Tensor) or effect != 1.0:
             change = change * effect
         return hidden + change

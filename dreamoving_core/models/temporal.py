@@ -34,8 +34,13 @@ class MotionConfig:
 
 
 def sinusoid(num_positions: int, channels: int, *, device: torch.device | None = None) -> Tensor:
-    """Positions as `1 n c` in float32: sines in the even columns, cosines in the odd ones. [AD]"""
-    position = torch.arange(num_positions, device=device, dtype=torch.float32)
+    """Whole positions from 0 as `1 n c`."""
+    return sinusoid_at(torch.arange(num_positions, device=device, dtype=torch.float32), channels)
+
+
+def sinusoid_at(position: Tensor, channels: int) -> Tensor:
+    """Positions `n`, whole or not, as `1 n c` in float32: sines in the even columns, cosines in the odd ones. [AD]"""
+    device = position.device
     frequency = torch.exp(
         torch.arange(0, channels, 2, device=device, dtype=torch.float32) * (-math.log(10000.0) / channels)
     )
@@ -53,19 +58,31 @@ class Positions(nn.Module):
         with torch.inference_mode(False):  # a table made while a node runs must still serve training
             self.register_buffer("pe", sinusoid(num_positions, channels, device=device), persistent=False)
 
-    def forward(self, num_frames: int, *, like: Tensor) -> Tensor:
-        """Rows `1 f c` on the device and in the dtype of `like`."""
+    def forward(self, num_frames: int, *, like: Tensor, span: int | None = None) -> Tensor:
+        """Rows `1 f c` on the device and in the dtype of `like`. A clip longer than `span` is squeezed into it."""
         rows = self.pe
+        if span is not None and num_frames > (span := min(span, rows.shape[1]) if self.stored else span):
+            return self.squeezed(num_frames, span, like=like)
         if num_frames > rows.shape[1]:
             self.refuse(num_frames)
             rows = sinusoid(num_frames, self.channels, device=like.device)
         return rows[:, :num_frames].to(like)
 
+    def squeezed(self, num_frames: int, span: int, *, like: Tensor) -> Tensor:
+        """`num_frames` rows at equal steps from position 0 to `span` - 1: neighbours are nearer than in training."""
+        position = torch.linspace(0.0, span - 1.0, num_frames, device=like.device)
+        if not self.stored:
+            return sinusoid_at(position, self.channels).to(like)
+        rows, below = self.pe.to(position), position.long()
+        above = (below + 1).clamp(max=span - 1)
+        return torch.lerp(rows[:, below], rows[:, above], (position - below)[None, :, None]).to(like)
+
     def refuse(self, num_frames: int) -> None:
         if self.stored:
             raise InputError(
                 f"This motion model handles up to {self.pe.shape[1]} frames at once, got {num_frames}. "
-                "Use context windows of that length, or load a model trained on longer clips."
+                "Use context windows of that length, set positions to 'stretch' in Apply Motion, or load a model "
+                "trained on longer clips."
             )
 
     def _load_from_state_dict(self, state_dict, prefix, local_metadata, strict, missing, unexpected, errors):
@@ -189,10 +206,12 @@ class TemporalTransformer(nn.Module):
             hidden = block(hidden, positions=positions, scale=scale)
         return self.proj_out(hidden)
 
-    def forward(self, hidden: Tensor, *, num_frames: int, scale: float | Tensor) -> Tensor:
+    def forward(
+        self, hidden: Tensor, *, num_frames: int, scale: float | Tensor, span: int | None = None
+    ) -> Tensor:
         tokens = self.normalise(hidden, num_frames)
         positions = [
-            a.pos_encoder(num_frames, like=tokens)
+            a.pos_encoder(num_frames, like=tokens, span=span)
             for b in self.transformer_blocks
             for a in b.attention_blocks
         ]

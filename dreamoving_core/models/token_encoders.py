@@ -1,19 +1,16 @@
-"""Networks that turn what an image encoder saw into tokens for cross-attention, one per kind of IP-Adapter.
+"""Networks that turn what an image encoder or a face recogniser saw into tokens for cross-attention.
 
-Their parameter names are those of the public files under `image_proj`. Axes: b picture, n token, d feature.
+One per kind of IP-Adapter; `encoder_kinds.py` says which is which. Parameter names are those of the public files under
+`image_proj`. Axes: b picture, n token, d feature.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
-from ..errors import WeightsError
 from .backend import Backend
-
-StateDict = dict[str, Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,14 +28,7 @@ class EncoderConfig:
     ff_mult: int = 4
     identity_width: int | None = None  # of the face recogniser's vector; None: the file has no such part
     identity_hidden: int = 1024
-
-
-class TokenEncoder(Protocol):
-    """What an entry of `ENCODERS` builds."""
-
-    def __init__(self, config: EncoderConfig, backend: Backend) -> None: ...
-
-    def __call__(self, features: Tensor) -> Tensor: ...
+    shortcut: bool = False  # FaceID-Plus v2 adds the patches' tokens to the identity's, v1 replaces these
 
 
 class LinearTokens(nn.Module):
@@ -54,6 +44,24 @@ class LinearTokens(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """`b d` image embeddings to `b n d`."""
         return self.norm(rearrange(self.proj(features), "b (n d) -> b n d", n=self.tokens))
+
+
+class PatchTokens(nn.Module):
+    """IP-Adapter full-face: every patch becomes a token of its own. [IPA] MLPProjModel"""
+
+    def __init__(self, config: EncoderConfig, backend: Backend) -> None:
+        super().__init__()
+        ops, factory = backend.operations, backend.factory()
+        self.proj = nn.Sequential(
+            ops.Linear(config.feature_width, config.dim, **factory),
+            nn.GELU(),
+            ops.Linear(config.dim, config.context_dim, **factory),
+            ops.LayerNorm(config.context_dim, **factory),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """`b n d` penultimate hidden states to `b n d`."""
+        return self.proj(features)
 
 
 class PerceiverAttention(nn.Module):
@@ -77,14 +85,13 @@ class PerceiverAttention(nn.Module):
         return self.to_out(self.attention(self.to_q(latents), k, v, self.heads))
 
 
-class Resampler(nn.Module):
-    """IP-Adapter plus: a small Perceiver picks a fixed number of tokens out of all patches. [IPA plus]"""
+class Perceiver(nn.Module):
+    """Queries that read the patches, layer after layer, and leave with the width of tokens. [IPA plus]"""
 
     def __init__(self, config: EncoderConfig, backend: Backend) -> None:
         super().__init__()
         ops, factory = backend.operations, backend.factory()
         dim, hidden = config.dim, config.dim * config.ff_mult
-        self.latents = nn.Parameter(torch.randn(1, config.tokens, dim, **factory) / dim**0.5)
         self.proj_in = ops.Linear(config.feature_width, dim, **factory)
         self.proj_out = ops.Linear(dim, config.context_dim, **factory)
         self.norm_out = ops.LayerNorm(config.context_dim, **factory)
@@ -98,15 +105,63 @@ class Resampler(nn.Module):
             )
             self.layers.append(nn.ModuleList([PerceiverAttention(config, backend), feed_forward]))
 
+    def read(self, features: Tensor, queries: Tensor) -> Tensor:
+        """What `queries` (b n d) find in `features` (b m d), as tokens `b n d`."""
+        patches = self.proj_in(features)
+        for attention, feed_forward in self.layers:
+            queries = queries + attention(patches, queries)
+            queries = queries + feed_forward(queries)
+        return self.norm_out(self.proj_out(queries))
+
+
+class Resampler(Perceiver):
+    """IP-Adapter plus: a fixed number of learned queries picks tokens out of all patches. [IPA plus]"""
+
+    def __init__(self, config: EncoderConfig, backend: Backend) -> None:
+        super().__init__(config, backend)
+        latents = torch.randn(1, config.tokens, config.dim, **backend.factory())
+        self.latents = nn.Parameter(latents / config.dim**0.5)
+
     def forward(self, features: Tensor) -> Tensor:
         """`b m d` penultimate hidden states to `b n d`."""
         # ComfyUI loads layers one by one and this bare parameter never: it is brought along at use.
         latents = repeat(self.latents.to(features), "1 n d -> b n d", b=features.shape[0])
-        patches = self.proj_in(features)
-        for attention, feed_forward in self.layers:
-            latents = latents + attention(patches, latents)
-            latents = latents + feed_forward(latents)
-        return self.norm_out(self.proj_out(latents))
+        return self.read(features, latents)
+
+
+class FaceTokens(nn.Module):
+    """IP-Adapter FaceID: the face recogniser's vector alone becomes the tokens. [IPA] MLPProjModel of FaceID"""
+
+    def __init__(self, config: EncoderConfig, backend: Backend) -> None:
+        super().__init__()
+        ops, factory = backend.operations, backend.factory()
+        self.tokens = config.tokens
+        self.proj = nn.Sequential(
+            ops.Linear(config.identity_width, config.identity_hidden, **factory),
+            nn.GELU(),
+            ops.Linear(config.identity_hidden, config.tokens * config.context_dim, **factory),
+        )
+        self.norm = ops.LayerNorm(config.context_dim, **factory)
+
+    def forward(self, identity: Tensor) -> Tensor:
+        """`b d` unit vectors, or zeros for "no face", to `b n d`."""
+        return self.norm(rearrange(self.proj(identity), "b (n d) -> b n d", n=self.tokens))
+
+
+class FacePatchTokens(FaceTokens):
+    """IP-Adapter FaceID-Plus: the identity's tokens look into the face's patches; v2 keeps the identity beside what
+    they find (`shortcut`). [IPA] ProjPlusModel"""
+
+    def __init__(self, config: EncoderConfig, backend: Backend) -> None:
+        super().__init__(config, backend)
+        self.shortcut = config.shortcut
+        self.perceiver_resampler = Perceiver(config, backend)
+
+    def forward(self, features: Tensor, identity: Tensor) -> Tensor:
+        """`b m d` penultimate hidden states and `b d` unit vectors to `b n d`."""
+        queries = super().forward(identity)
+        found = self.perceiver_resampler.read(features, queries)
+        return queries + found if self.shortcut else found
 
 
 class IdentityTokens(nn.Sequential):
@@ -131,73 +186,3 @@ class IdentityTokens(nn.Sequential):
         tokens = rearrange(super().forward(identity), "b (n d) -> b n d", n=self.tokens)
         found = identity.ne(0).any(dim=-1)
         return tokens * rearrange(found, "b -> b 1 1")
-
-
-@dataclass(frozen=True, kw_only=True)
-class EncoderKind:
-    """One kind: its network, the output of the image encoder that it reads, and how its files show."""
-
-    network: type[TokenEncoder]
-    feature: str  # "image_embeds" (b d) or "penultimate" (b n d)
-    uncond: str  # what the public weights saw as "no picture"
-    key: str  # the tensor under image_proj that only this kind has
-
-
-ENCODERS: dict[str, EncoderKind] = {
-    "clip_linear": EncoderKind(
-        network=LinearTokens, feature="image_embeds", uncond="zero_embed", key="proj.weight"
-    ),
-    "clip_resampler": EncoderKind(
-        network=Resampler, feature="penultimate", uncond="zero_pixels", key="latents"
-    ),
-    "dm_face": EncoderKind(network=Resampler, feature="penultimate", uncond="zero_pixels", key="latents"),
-}
-
-
-def encoder_config(
-    image_proj: StateDict, id_proj: StateDict, *, context_dim: int, heads: int | None
-) -> EncoderConfig:
-    """The sizes of a token encoder from its tensors, named without their prefixes.
-
-    Tensors do not tell how the attention width splits into heads; public files use 64 per head, `heads` overrides.
-    """
-    kind = next((name for name, entry in ENCODERS.items() if entry.key in image_proj), None)
-    if kind is None:
-        raise WeightsError(
-            f"This image encoder is of a kind that is not supported: found {_some(image_proj)}; expected proj.weight "
-            "(ip-adapter) or latents (ip-adapter-plus, plus-face). Load one of those files."
-        )
-    if kind == "clip_linear":
-        rows, width = image_proj["proj.weight"].shape
-        tokens = rows // context_dim
-        return EncoderConfig(kind=kind, feature_width=width, context_dim=context_dim, tokens=tokens)
-    sizes = _resampler_sizes(image_proj, heads=heads)
-    if not id_proj:
-        return EncoderConfig(kind=kind, **sizes)
-    hidden, width = id_proj["0.weight"].shape
-    return EncoderConfig(kind="dm_face", identity_width=width, identity_hidden=hidden, **sizes)
-
-
-def _resampler_sizes(image_proj: StateDict, *, heads: int | None) -> dict[str, int]:
-    _, tokens, dim = image_proj["latents"].shape
-    needed = ("proj_in.weight", "proj_out.weight", "layers.0.0.to_q.weight", "layers.0.1.1.weight")
-    for key in needed:
-        if key not in image_proj:
-            raise WeightsError(f"The file is damaged: image_proj.{key} is missing. Download it again.")
-    proj_in, proj_out, to_q, ff = (image_proj[key].shape for key in needed)
-    heads = heads or max(to_q[0] // 64, 1)
-    depth = 1 + max(int(key.split(".")[1]) for key in image_proj if key.startswith("layers."))
-    return {
-        "feature_width": proj_in[1],
-        "context_dim": proj_out[0],
-        "tokens": tokens,
-        "dim": dim,
-        "depth": depth,
-        "heads": heads,
-        "dim_head": to_q[0] // heads,
-        "ff_mult": ff[0] // dim,
-    }
-
-
-def _some(keys: StateDict) -> str:
-    return ", ".join(sorted(keys)[:4]) or "no tensors"

@@ -1,73 +1,67 @@
-"""`python -m dreamoving_core.weights inspect FILE`: what a weight file is, without loading its numbers."""
+"""`python -m dreamoving_core.weights`: says what a weight file is, converts one, or prints the table of formats."""
 
 import argparse
 import sys
-from collections import Counter
 from pathlib import Path
+from typing import get_args
 
 from ..errors import WeightsError
-from .content_guider import read_content_guider
-from .formats import Layout, detect
-from .io import WeightsFile, read_weights
-from .motion import read_motion
-from .video_controlnet import read_video_controlnet
+from .content_guider import BranchChoice
+from .convert import Conversion, DTypeChoice, convert
+from .format_table import write_table
+from .inspection import inspect
+from .ip_adapter_variants import VariantChoice
 
 
-def inspect(path: Path) -> list[str]:
-    """Lines of text. Raises WeightsError where a loader would, with the loader's words."""
-    file = read_weights(path, values=False)
-    found = detect(file.shapes)
-    tensors = file.state_dict.values()
-    dtypes = Counter(str(t.dtype).removeprefix("torch.") for t in tensors)
-    lines = [
-        f"{file.name}: {found.title}",
-        f"  kind        {found.kind}",
-        f"  size        {path.stat().st_size / 1e6:,.1f} MB, {len(file.state_dict)} tensors, "
-        f"{sum(t.numel() for t in tensors) / 1e6:,.2f} million numbers ({', '.join(sorted(dtypes))})",
-    ]
-    lines += [f"  {name:<11} {value}" for name, value in details(file, found.kind).items() if value]
-    lines.append(f"  next        {found.remedy}")
-    lines += [f"  metadata    {key} = {value}" for key, value in sorted(file.metadata.items())]
-    return lines
+def arguments() -> argparse.ArgumentParser:
+    """The three commands."""
+    parser = argparse.ArgumentParser(prog="python -m dreamoving_core.weights", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("inspect", help="say what a weight file is")
+    one.add_argument("file", type=Path)
+    one.add_argument("--whole", action="store_true", help="read the numbers too: SHA-256, NaN")
+    two = commands.add_parser("convert", help="write a public file in DreaMoving's own format")
+    two.add_argument("source", type=Path)
+    two.add_argument("target", type=Path, help="a new .safetensors file")
+    two.add_argument(
+        "--branch", choices=get_args(BranchChoice), default="both", help="where an IP-Adapter goes"
+    )
+    two.add_argument(
+        "--variant", choices=get_args(VariantChoice), default="auto", help="what tensors cannot tell"
+    )
+    two.add_argument("--dtype", choices=get_args(DTypeChoice), default="keep")
+    two.add_argument(
+        "--license", default="", help="SPDX name of the new file's licence; the parent's without it"
+    )
+    two.add_argument("--title", default="")
+    two.add_argument("--overwrite", action="store_true")
+    three = commands.add_parser("formats", help="write the table of formats into docs/weights.md")
+    three.add_argument("file", type=Path)
+    return parser
 
 
-def details(file: WeightsFile, kind: str) -> dict[str, str]:
-    """What the kinds that DreaMoving runs have to say, by the loaders' own reading of them."""
-    if kind == "motion_model":
-        weights = read_motion(file)
-        info = weights.info
-        return {
-            "version": info.version,
-            "channels": f"down {weights.config.down}, mid {weights.config.mid}, up {weights.config.up}",
-            "positions": "by formula" if info.positions is None else f"{info.positions} rows stored",
-            "betas": info.betas,
-            "notes": " ".join(info.notes),
-            "not used": ", ".join(info.left_out[:5]),
-        }
-    if kind in ("video_controlnet", "controlnet"):
-        control = read_video_controlnet(file)
-        return {"base": control.base, "not used": ", ".join(control.left_out[:5])}
-    if kind in ("content_guider", "ip_adapter"):
-        guider = read_content_guider(file)
-        branches = guider.config.branches().items()
-        tokens = [f"{name}: {b.encoder.kind}, {b.encoder.tokens} tokens, {b.clip}" for name, b in branches]
-        return {
-            "base": Layout(file.shapes).base,
-            "branches": "; ".join(tokens),
-            "not used": ", ".join(guider.left_out[:5]),
-        }
-    return {}
+def run(words: argparse.Namespace) -> list[str]:
+    """What a command has to say. Raises WeightsError."""
+    if words.command == "inspect":
+        return inspect(words.file, whole=words.whole)
+    if words.command == "formats":
+        return write_table(words.file)
+    choice = Conversion(
+        branch=words.branch,
+        variant=words.variant,
+        dtype=words.dtype,
+        license=words.license,
+        title=words.title,
+        overwrite=words.overwrite,
+    )
+    return convert(words.source, words.target, choice)
 
 
 def main() -> int:
-    """The command line; 1 when the file is refused."""
-    parser = argparse.ArgumentParser(prog="python -m dreamoving_core.weights", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    command = commands.add_parser("inspect", help="say what a weight file is")
-    command.add_argument("file", type=Path)
-    arguments = parser.parse_args()
+    """The command line; 1 when a file is refused."""
+    words = arguments().parse_args()
     try:
-        sys.stdout.write("\n".join(inspect(arguments.file)) + "\n")
+        sys.stdout.write("\n".join(run(words)) + "\n")
     except WeightsError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -4,12 +4,16 @@ safetensors come in through their header, PyTorch checkpoints through torch's we
 file can run code. Every refusal says what the file is and what to do.
 """
 
+import hashlib
 import json
+import math
 import os
 import pickle
 import re
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +34,17 @@ class WeightsFile:
     name: str
     state_dict: dict[str, Tensor]
     metadata: dict[str, str] = field(default_factory=dict)
+    path: Path | None = None  # where it was read from
+
+    def sha256(self) -> str | None:
+        """Of the whole file as it lies on disk, in lower case; None for one that was never there."""
+        if self.path is None:
+            return None
+        digest = hashlib.sha256()
+        with self.path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+        return digest.hexdigest()
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -107,9 +122,17 @@ def read_safetensors(path: Path, *, values: bool = True) -> WeightsFile:
     """Read a safetensors file after its header was found sound."""
     header = read_header(path)
     metadata = header.pop("__metadata__", {})
-    blank = {key: empty_tensor(path.name, key, entry) for key, entry in header.items()}
+    try:
+        blank = {key: empty_tensor(path.name, key, entry) for key, entry in header.items()}
+        words = all(isinstance(value, str) for value in metadata.values())
+    except (KeyError, TypeError, AttributeError) as error:
+        raise WeightsError(
+            f"'{path.name}' is damaged: its header makes no sense ({error!r}). {AGAIN}"
+        ) from error
+    if not words:
+        raise WeightsError(f"'{path.name}' is damaged: its metadata are not words. {AGAIN}")
     if not values:
-        return WeightsFile(name=path.name, state_dict=blank, metadata=metadata)
+        return WeightsFile(name=path.name, state_dict=blank, metadata=metadata, path=path)
 
     from safetensors import SafetensorError, safe_open
 
@@ -118,7 +141,7 @@ def read_safetensors(path: Path, *, values: bool = True) -> WeightsFile:
             tensors = {key: file.get_tensor(key) for key in header}
     except (SafetensorError, KeyError, AttributeError) as error:
         raise WeightsError(f"'{path.name}' is damaged ({error}). {AGAIN}") from error
-    return WeightsFile(name=path.name, state_dict=tensors, metadata=metadata)
+    return WeightsFile(name=path.name, state_dict=tensors, metadata=metadata, path=path)
 
 
 def read_header(path: Path) -> dict[str, Any]:
@@ -135,13 +158,15 @@ def read_header(path: Path) -> dict[str, Any]:
         )
     try:
         header = json.loads(text)
-        end = max(
-            (entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"), default=0
-        )
+        spans = sorted(tuple(entry["data_offsets"]) for key, entry in header.items() if key != "__metadata__")
+        gapless = all(after == before for (_, before), (after, _) in pairwise([(0, 0), *spans]))
+        end = spans[-1][1] if spans else 0
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         raise WeightsError(
             f"'{path.name}' is damaged: its header cannot be read ({error}). {AGAIN}"
         ) from error
+    if not gapless:
+        raise WeightsError(f"'{path.name}' is damaged: its tensors overlap or leave gaps. {AGAIN}")
     whole = 8 + length + end
     if size < whole:
         raise WeightsError(f"'{path.name}' is truncated: {size:,} bytes of {whole:,}. {AGAIN}")
@@ -166,18 +191,28 @@ def empty_tensor(name: str, key: str, entry: dict) -> Tensor:
         raise WeightsError(
             f"'{name}' holds '{key}' as {entry.get('dtype')}, which is not supported. Use an fp16 file."
         )
-    return torch.empty(entry["shape"], dtype=dtype, device="meta")
+    shape, (start, end) = entry["shape"], entry["data_offsets"]
+    sound = isinstance(shape, list) and all(type(n) is int and n >= 0 for n in shape)
+    if not sound or end - start != math.prod(shape) * dtype.itemsize:
+        raise WeightsError(
+            f"'{name}' is damaged: its header gives '{key}' the shape {shape} and {end - start} bytes. {AGAIN}"
+        )
+    return torch.empty(shape, dtype=dtype, device="meta")
 
 
 def read_checkpoint(path: Path, *, values: bool = True) -> WeightsFile:
     """Read .bin, .ckpt, .pt, .pth: torch's weights-only loader, which builds tensors and containers and nothing else."""
+    refuse_archive(path)
     try:
         with path.open("rb") as file:  # given a path, torch would go by its suffix
             content = torch.load(file, map_location="cpu" if values else "meta", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(refused_pickle(path.name, str(error))) from error
-    except MemoryError:
-        raise
+    except MemoryError as error:
+        raise WeightsError(
+            f"'{path.name}' asks for more memory than this computer can give ({path.stat().st_size / 1e6:,.0f} MB on "
+            "disk). Close other programs, or look for the fp16 .safetensors version of the model."
+        ) from error
     except Exception as error:  # damaged bytes make the parser fail in any of a dozen ways
         raise WeightsError(f"'{path.name}' is truncated or damaged ({first_line(error)}). {AGAIN}") from error
     if not isinstance(content, Mapping):
@@ -187,7 +222,26 @@ def read_checkpoint(path: Path, *, values: bool = True) -> WeightsFile:
     state_dict, notes = flatten_checkpoint(content)
     if not state_dict:
         raise WeightsError(f"'{path.name}' holds no tensors. Look for the model's .safetensors file.")
-    return WeightsFile(name=path.name, state_dict=state_dict, metadata=notes)
+    return WeightsFile(name=path.name, state_dict=state_dict, metadata=notes, path=path)
+
+
+def refuse_archive(path: Path) -> None:
+    """Raise WeightsError for whole ZIP files that are no checkpoints: a program, a folder that was packed."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError):
+        return
+    if any(name.endswith("/constants.pkl") for name in names):
+        raise WeightsError(
+            f"'{path.name}' is a TorchScript program, not plain tensors; DreaMoving runs no code from files. "
+            "Look for the .safetensors version of the model."
+        )
+    if not any(name.endswith("data.pkl") for name in names):
+        shown = ", ".join(names[:3]) or "nothing"
+        raise WeightsError(
+            f"'{path.name}' is a ZIP archive (it holds {shown}), not a model. Unpack it and choose the model in it."
+        )
 
 
 def refused_pickle(name: str, reason: str) -> str:

@@ -49,7 +49,7 @@ def flatten(content: Mapping[Any, Any], prefix: str = "") -> StateDict:
     return state_dict
 
 
-def split_motion_keys(state_dict: StateDict) -> tuple[StateDict, list[str]]:
+def split_motion_keys(state_dict: StateDict, *, name: str = "This file") -> tuple[StateDict, list[str]]:
     """The motion blocks' tensors without their prefix (`module.`, `unet.`, ...), and the names of all others.
 
     Raises WeightsError when two networks with motion blocks lie in one file.
@@ -64,8 +64,8 @@ def split_motion_keys(state_dict: StateDict) -> tuple[StateDict, list[str]]:
         found[f"{match.group(2)}.{match.group(3)}"] = tensor
     if len(prefixes) > 1:
         raise WeightsError(
-            f"This file holds the motion blocks of {len(prefixes)} networks ({', '.join(map(repr, sorted(prefixes)))}); "
-            "one is expected. Save them in files of their own."
+            f"{name} holds the motion blocks of {len(prefixes)} networks ({', '.join(map(repr, sorted(prefixes)))}); "
+            "one is expected. Choose a file with one of them, or save each in a file of its own."
         )
     return found, others
 

@@ -1,6 +1,7 @@
-"""Video ControlNets and the image ControlNets of the same layout: LDM ControlNet keys, motion blocks under `motion.`.
+"""Video ControlNets, image ControlNets and SparseCtrl: LDM ControlNet keys in the end, motion blocks under `motion.`.
 
 The network itself is built where ComfyUI's ControlNet is at hand; here the tensors are found, named and judged.
+diffusers' names are read too.
 """
 
 from collections.abc import Mapping
@@ -8,14 +9,22 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..errors import WeightsError
-from .formats import Layout, expect, read_config, write_config
+from .controlnet_keymap import from_diffusers_controlnet, is_diffusers_controlnet
+from .formats import expect, read_config, write_config
 from .io import WeightsFile
 from .keymaps import StateDict, without_prefix
+from .layout import Layout
 from .motion import motion_config
 
 FORMAT = "dreamoving.video_controlnet"
 
-PREFIXES = ("control_model.", "module.")  # [CN] files cut out of a whole checkpoint; DDP trainers
+KINDS = ("video_controlnet", "controlnet", "controlnet_diffusers", "sparsectrl")
+
+PREFIXES = (
+    "control_model.",
+    "module.",
+    "controlnet.",
+)  # [CN] cut out of a whole checkpoint; DDP; [SC] trainers
 PARTS = (
     "time_embed",
     "input_blocks",
@@ -24,6 +33,15 @@ PARTS = (
     "input_hint_block",
     "zero_convs",
     "motion",
+)
+DIFFUSERS_PARTS = (
+    "conv_in",
+    "time_embedding",
+    "down_blocks",
+    "mid_block",
+    "controlnet_cond_embedding",
+    "controlnet_down_blocks",
+    "controlnet_mid_block",
 )
 
 
@@ -35,28 +53,52 @@ class VideoControlNetWeights:
     state_dict: StateDict
     metadata: Mapping[str, str]
     base: str  # "SD1.5", or the width of the text tokens
+    version: str  # in words: "SparseCtrl rgb"
+    sparse: bool = False  # pictures for a few frames, and a channel that says for which
     left_out: tuple[str, ...] = ()
 
 
 def read_video_controlnet(file: WeightsFile) -> VideoControlNetWeights:
     """Check and rename. Raises WeightsError for other kinds of files; what stands beside the ControlNet is left out."""
     wanted = "a Video ControlNet or a ControlNet for SD1.5"
-    expect(file.name, file.shapes, kinds=("video_controlnet", "controlnet"), wanted=wanted)
+    expect(file.name, file.shapes, kinds=KINDS, wanted=wanted)
     settings = read_config(file.name, file.metadata, expected=FORMAT)
     tensors, left_out = file.state_dict, []
     for prefix in PREFIXES:
-        if any(key.startswith(f"{prefix}zero_convs.") for key in tensors):
+        if any(
+            key.startswith((f"{prefix}zero_convs.", f"{prefix}controlnet_down_blocks.")) for key in tensors
+        ):
             left_out += [key for key in tensors if not key.startswith(prefix)]
             tensors = without_prefix(tensors, prefix)
-    own = {key: tensor for key, tensor in tensors.items() if key.split(".")[0] in PARTS}
+    theirs = is_diffusers_controlnet(tensors)
+    own = {
+        k: tensor
+        for k, tensor in tensors.items()
+        if k.split(".")[0] in (DIFFUSERS_PARTS if theirs else PARTS)
+    }
     left_out += [key for key in tensors if key not in own]
+    if theirs:
+        own = from_diffusers_controlnet(own)
     return VideoControlNetWeights(
         name=file.name,
         state_dict=own,
         metadata=dict(file.metadata) | checked_config(file.name, settings, own) if settings else {},
         base=Layout(file.shapes).base,
+        version=version_of(own),
+        sparse=version_of(own).startswith("SparseCtrl"),
         left_out=tuple(left_out),
     )
+
+
+def version_of(state_dict: StateDict) -> str:
+    """What kind of control it is, in words."""
+    channels = state_dict["input_hint_block.0.weight"].shape[1]
+    if not any(key.startswith("input_hint_block.2.") for key in state_dict):
+        return "SparseCtrl rgb: a few pictures through the VAE"
+    if channels > 3:
+        return "SparseCtrl scribble: a few drawings"
+    moving = any(key.startswith("motion.") for key in state_dict)
+    return "Video ControlNet" if moving else "image ControlNet: no motion blocks"
 
 
 def checked_config(name: str, settings: Mapping[str, Any], state_dict: StateDict) -> dict[str, str]:

@@ -315,7 +315,7 @@ def test_percentages_in_the_wrong_order_are_refused(small_sd15):
 
 
 def test_a_batch_that_is_no_whole_number_of_videos_is_refused():
-    from dreamoving.dreamoving_core.bridge.motion import frames_of
+    from dreamoving.dreamoving_core.bridge.motion_call import frames_of
 
     with pytest.raises(InputError, match=r"at least 1 frame for each of 2 conditionings, got a batch of 3"):
         frames_of(torch.zeros(3, 4, 8, 8), {"cond_or_uncond": [1, 0]})

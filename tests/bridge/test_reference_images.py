@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from comfy.clip_vision import ClipVisionModel
 from dreamoving.dreamoving_core.bridge.content_guider import load_content_guider
 from dreamoving.dreamoving_core.bridge.reference_images import cut_out, encode_images, image_features, squared
 from dreamoving.dreamoving_core.errors import InputError
@@ -13,28 +12,10 @@ from dreamoving.dreamoving_core.models.content_guider import (
     metadata_from_config,
 )
 from dreamoving.dreamoving_core.models.token_encoders import EncoderConfig
-from small_host import randomise, small_model
+from small_host import small_model
+from small_vision import pictures, vision
 
 MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073])
-
-
-def vision(*, width=48, projection=40):
-    model = ClipVisionModel(
-        {
-            "model_type": "clip_vision_model",
-            "hidden_act": "gelu",
-            "num_channels": 3,
-            "image_size": 32,
-            "patch_size": 8,
-            "hidden_size": width,
-            "intermediate_size": 2 * width,
-            "num_attention_heads": 4,
-            "num_hidden_layers": 3,
-            "projection_dim": projection,
-        }
-    )
-    model.load_sd(randomise(model.get_sd()))
-    return model
 
 
 PLUS = {
@@ -60,10 +41,6 @@ def make(*, uncond="zero_pixels"):
     guider = ContentGuider(config)
     torch.nn.init.normal_(guider.face.id_proj[2].weight)
     return load_content_guider(guider.state_dict(), metadata_from_config(config))
-
-
-def pictures(count=1, height=32, width=32, channels=3, seed=0):
-    return torch.rand(count, height, width, channels, generator=torch.Generator().manual_seed(seed))
 
 
 def test_the_tokens_are_those_of_cores_own_encoding():

@@ -12,6 +12,7 @@ from small_control import (
     pictures,
     plain,
     run,
+    steered,
     stock_control,
     video_control,
     weights,
@@ -69,8 +70,7 @@ def test_without_motion_blocks_it_is_the_image_controlnet_bit_for_bit():
 
 @pytest.mark.parametrize(("strength", "frame_strength"), [(0.0, 1.0), (1.0, 0.0), (1.0, [0.0] * FRAMES)])
 def test_strength_zero_is_no_control_bit_for_bit(strength, frame_strength):
-    control = video_control()
-    control.frame_strength = frame_strength
+    control = steered(video_control(), frame_strength)
     prompts = apply(control, pictures())
     prompts[0][0][1]["control"].strength = strength  # the stock node itself leaves out strength 0
 
@@ -86,15 +86,12 @@ def test_a_strength_per_frame_is_for_each_frame_what_that_strength_is_for_all():
     strengths = [0.0, 1.0] * (FRAMES // 2)
     control = video_control(with_zero_motion(weights()))  # frames then do not depend on each other
     expected = torch.stack([run(control, pictures(), strength=s or 1e-9)[f] for f, s in enumerate(strengths)])
-    control.frame_strength = strengths
 
-    assert distance(run(control, pictures()), expected) < 1e-6
+    assert distance(run(steered(control, strengths), pictures()), expected) < 1e-6
 
 
 def test_the_nodes_strength_multiplies_the_frames():
-    ramp, half = video_control(), video_control()
-    ramp.frame_strength = [0.2, 1.0]
-    half.frame_strength = [0.1, 0.5]
+    ramp, half = steered(video_control(), [0.2, 1.0]), steered(video_control(), [0.1, 0.5])
 
     assert distance(run(ramp, pictures(), strength=0.5), run(half, pictures())) < 1e-6
 
@@ -197,8 +194,7 @@ def test_three_prompts_and_control_on_one_of_them_count_their_frames_right():
 
 
 def test_a_copy_keeps_everything_and_shares_only_the_weights():
-    control = video_control()
-    control.frame_strength = [0.25, 0.75]
+    control = steered(video_control(), [0.25, 0.75], torch.eye(2)[None])
     control.set_cond_hint(pictures().movedim(-1, 1), 0.5, (0.1, 0.9))
     control.hint_features[SIZE, SIZE] = torch.zeros(1)
 
@@ -207,19 +203,16 @@ def test_a_copy_keeps_everything_and_shares_only_the_weights():
     assert type(twin) is type(control)
     assert twin.control_model is control.control_model
     assert twin.control_model_wrapped is control.control_model_wrapped
-    assert (twin.frame_strength, twin.strength, twin.timestep_percent_range) == (
-        [0.25, 0.75],
-        0.5,
-        (0.1, 0.9),
-    )
+    assert twin.settings is control.settings
+    assert twin.settings.frame_strength == [0.25, 0.75]
+    assert (twin.strength, twin.timestep_percent_range) == (0.5, (0.1, 0.9))
     assert (twin.load_device, twin.manual_cast_dtype) == (control.load_device, control.manual_cast_dtype)
     assert twin.cond_hint_original is control.cond_hint_original
     assert twin.hint_features == {}
 
 
 def test_a_clone_for_another_gpu_has_its_own_weights_and_the_same_result():
-    control = video_control()
-    control.frame_strength = 0.5
+    control = steered(video_control(), 0.5)
     clone = control.deepclone_multigpu(torch.device("cpu"), autoregister=True)
 
     assert clone.control_model is not control.control_model

@@ -99,7 +99,7 @@ def test_a_missing_middle_block_starts_as_a_no_op_when_training_asks_for_one():
 
 
 def test_initial_motion_is_the_same_for_the_same_seed_and_leaves_the_global_generator_alone():
-    from dreamoving.dreamoving_core.bridge.video_controlnet import initial_motion
+    from dreamoving.dreamoving_core.weights.control_motion import initial_motion
 
     before = torch.random.get_rng_state()
 
@@ -180,7 +180,7 @@ def test_motion_blocks_of_another_width_are_refused_with_both_widths():
 
 
 def motion_of(config):
-    from dreamoving.dreamoving_core.bridge.video_controlnet import initial_motion
+    from dreamoving.dreamoving_core.weights.control_motion import initial_motion
 
     return initial_motion(config)
 

@@ -8,6 +8,7 @@ from small_control import (
     fresh_model,
     pictures,
     run,
+    steered,
     stock_control,
     video_control,
     weights,
@@ -92,8 +93,7 @@ def test_pose_and_depth_together_see_their_own_frames_in_every_window(anchor):
     pose, depth = pictures(frames), pictures(frames, seed=5)
 
     def both(model):
-        control = video_control(with_zero_motion(weights()))
-        control.frame_strength = [0.0, 1.0]  # a ramp over the clip
+        control = steered(video_control(with_zero_motion(weights())), [0.0, 1.0])  # a ramp over the clip
         first = apply(control, pose)
         return run(control, depth, conds=first, model=model, frames=frames, **small)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from dreamoving.dreamoving_core.errors import InputError, WeightsError
 from dreamoving.dreamoving_core.models.motion import MotionModel, MotionModule, config_from_state_dict
-from dreamoving.dreamoving_core.models.temporal import MotionConfig, sinusoid
+from dreamoving.dreamoving_core.models.temporal import MotionConfig, Positions, sinusoid
 
 SMALL = MotionConfig(down=((32, 32), (64,)), mid=64, up=((64,), (32, 32)))
 
@@ -413,3 +413,29 @@ def test_slots_are_numbered_in_running_order():
     assert [model.up(i).channels for i in range(3)] == [64, 32, 32]
     assert model.mid().channels == 64
     assert MotionModel(MotionConfig(down=((32,),), up=())).mid() is None
+
+
+# ---- clips longer than the positions
+
+
+def test_a_squeezed_clip_has_the_formulas_values_at_equal_steps_up_to_the_last_position():
+    positions = Positions(8, 128)
+
+    rows = positions(9, like=torch.zeros(1), span=5)
+
+    whole = sinusoid(5, 8)
+    assert torch.allclose(rows[:, ::2], whole, atol=1e-6)
+    angle = 0.5 / 10000 ** (torch.arange(4) / 4)
+    assert torch.allclose(rows[0, 1, 0::2], angle.sin(), atol=1e-6)
+    assert torch.allclose(rows[0, 1, 1::2], angle.cos(), atol=1e-6)
+    assert torch.equal(positions(5, like=torch.zeros(1), span=5), whole)
+
+
+def test_stored_rows_are_interpolated_between_neighbours():
+    positions = Positions(4, 128)
+    stored = torch.arange(12.0).reshape(1, 3, 4)
+    positions.load_state_dict({"pe": stored}, strict=False)
+
+    rows = positions(5, like=torch.zeros(1), span=32)
+
+    assert torch.equal(rows, torch.stack([stored[0, 0] + 2 * i for i in range(5)])[None])

@@ -15,9 +15,11 @@ from dreamoving.dreamoving_core.models.token_encoders import EncoderConfig
 from dreamoving.dreamoving_core.weights.content_guider import content_guider_metadata
 from dreamoving.dreamoving_core.weights.formats import write_config
 from dreamoving.dreamoving_core.weights.io import write_weights
-from dreamoving.dreamoving_core.weights.motion import motion_metadata
+from dreamoving.dreamoving_core.weights.motion import motion_metadata, read_motion
 from small_control import control_model, fresh_model, motion_config
 from small_host import randomise, sample_latents, small_config, unet_state_dict
+
+from ..weights.public_files import ip_adapter_variant
 
 SITES = tuple(
     (2 * i + 1, w)
@@ -163,6 +165,38 @@ def test_a_video_controlnet_is_listed_and_loaded(models):
     assert control.control_model.motion.mid() is not None
 
 
+@pytest.mark.parametrize("choice", ["off", "from the motion model"])
+def test_a_controlnets_motion_blocks_come_from_where_the_node_says(models, choice):
+    name, tensors = put_control(models)
+    put_motion(models)
+    motion = nodes().LoadMotionModel.execute("mm.safetensors").args[0]
+
+    with torch.inference_mode():
+        control = nodes().LoadVideoControlNet.execute(name, choice, motion).args[0]
+
+    found = {k: v for k, v in control.control_model.state_dict().items() if k.startswith("motion.")}
+    image = {k: v for k, v in tensors.items() if not k.startswith("motion.")}
+    wanted = {f"motion.{k}": v for k, v in motion_tensors().items() if not k.startswith("up_blocks.")}
+    assert same(found, {} if choice == "off" else wanted)
+    assert same({k: v for k, v in control.control_model.state_dict().items() if k not in found}, image)
+    assert not any(p.is_inference() for p in control.control_model.parameters())
+
+
+def test_what_is_chosen_for_a_controlnet_changes_its_fingerprint(models):
+    name, _ = put_control(models)
+    node = nodes().LoadVideoControlNet
+
+    found = {
+        node.fingerprint_inputs(name),
+        node.fingerprint_inputs(name, "off"),
+        node.fingerprint_inputs(name, "off", None, True),
+    }
+
+    assert len(found) == 3
+    assert not nodes().LoadVideoControlNet.execute(name).args[0].settings.pooled
+    assert nodes().LoadVideoControlNet.execute(name, pooled=True).args[0].settings.pooled
+
+
 def test_a_content_guider_is_listed_and_loaded(models):
     name, tensors = put_guider(models)
 
@@ -219,7 +253,7 @@ def test_weights_that_a_node_loaded_can_still_learn(models):
     name = put_motion(models)
     with torch.inference_mode():
         # under dynamic VRAM the file's tensors themselves become the weights
-        read = loading.read(models / "animatediff_models" / name).state_dict.values()
+        read = loading.read(models / "animatediff_models" / name, read_motion).state_dict.values()
         motion = nodes().LoadMotionModel.execute(name).args[0].patcher
         control = nodes().LoadVideoControlNet.execute(put_control(models)[0]).args[0].control_model_wrapped
         guider = nodes().LoadContentGuider.execute(put_guider(models)[0], "both").args[0].patcher
@@ -335,6 +369,25 @@ def test_motion_of_other_widths_is_refused_by_the_model_it_is_applied_to(models,
     with pytest.raises(Exception, match=r"motion") as caught:
         ApplyMotion.execute(small_sd15, loaded, 1.0, 1.0, 0.0, 1.0, "auto")
     assert isinstance(caught.value, InputError | WeightsError)
+
+
+def test_the_loader_says_what_it_assumed_about_a_file_and_a_choice_ends_it(models, caplog):
+    write_weights(models / "ipadapter" / "face.safetensors", ip_adapter_variant("faceid_plus", lora=True))
+
+    with caplog.at_level("INFO"):
+        loaded, about = nodes().LoadContentGuider.execute("face.safetensors", "face").args
+    chosen, words = nodes().LoadContentGuider.execute("face.safetensors", "face", "FaceID-Plus").args
+
+    assert about.startswith(
+        "IP-Adapter, FaceID-Plus\nFaceID-Plus v1 and v2 have the same tensors: v2 is assumed."
+    )
+    assert about.endswith("face: id_clip_perceiver, 4 tokens\nwith a LoRA for the model")
+    assert "'face.safetensors': FaceID-Plus v1 and v2 have the same tensors" in caplog.text
+    assert "assumed" not in words
+    assert (loaded.config.face.encoder.shortcut, chosen.config.face.encoder.shortcut) == (True, False)
+    assert loaded.guider.face.image_proj.shortcut
+    assert not chosen.guider.face.image_proj.shortcut
+    assert len(loaded.lora) == 256
 
 
 # ---- folders and names

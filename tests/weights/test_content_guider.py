@@ -3,11 +3,12 @@ import torch
 from dreamoving.dreamoving_core.errors import WeightsError
 from dreamoving.dreamoving_core.models.content_guider import BranchConfig, ContentGuider, ContentGuiderConfig
 from dreamoving.dreamoving_core.models.token_encoders import EncoderConfig
+from dreamoving.dreamoving_core.weights import ip_adapter_variants
 from dreamoving.dreamoving_core.weights.content_guider import content_guider_metadata, read_content_guider
 from dreamoving.dreamoving_core.weights.io import WeightsFile, read_weights, write_weights
 from dreamoving.dreamoving_core.weights.keymaps import to_ip_adapter, with_prefix
 
-from .public_files import ip_adapter_file
+from .public_files import ip_adapter_file, ip_adapter_variant
 
 
 def same(left, right):
@@ -100,7 +101,7 @@ def test_the_base_model_of_a_raw_training_checkpoint_is_left_out_and_listed():
         ),
         (
             {"ip_adapter.0.to_q_lora.up.weight": torch.zeros(2, 2)},
-            r"'g.safetensors' holds a LoRA \(1 tensors.*Choose an IP-Adapter without one",
+            r"'g.safetensors' holds a LoRA that is not whole: 255 tensors missing \(0.to_k_lora.down.weight",
         ),
     ],
 )
@@ -141,3 +142,146 @@ def test_a_newer_format_is_refused_with_the_files_name():
         WeightsError, match=r"'g.safetensors' has format version 2; this version of DreaMoving reads 1"
     ):
         read_content_guider(file(ContentGuider(small_config()).state_dict(), **metadata))
+
+
+@pytest.mark.parametrize(
+    ("variant", "kind", "feature", "uncond", "crop", "tokens", "title"),
+    [
+        (
+            "plus",
+            "clip_resampler",
+            "penultimate",
+            "zero_pixels",
+            "center",
+            5,
+            "IP-Adapter, plus or plus-face",
+        ),
+        ("full_face", "clip_mlp", "penultimate", "zero_pixels", "center", 257, "IP-Adapter, full-face"),
+        ("faceid", "id_mlp", "", "zero_embed", "center", 4, "IP-Adapter, FaceID or portrait"),
+        ("portrait", "id_mlp", "", "zero_embed", "center", 16, "IP-Adapter, FaceID or portrait"),
+        (
+            "faceid_plus",
+            "id_clip_perceiver",
+            "penultimate",
+            "zero_pixels",
+            "face",
+            4,
+            "IP-Adapter, FaceID-Plus",
+        ),
+    ],
+)
+def test_every_variant_is_known_by_its_tensors(variant, kind, feature, uncond, crop, tokens, title):
+    tensors = ip_adapter_variant(variant, lora=variant in ("faceid", "faceid_plus"))
+
+    weights = read_content_guider(file(tensors), branch="face")
+
+    face = weights.config.face
+    assert (face.encoder.kind, face.encoder.tokens, face.feature) == (kind, tokens, feature)
+    assert (face.uncond, face.crop) == (uncond, crop)
+    assert face.recogniser == ("" if variant in ("plus", "full_face") else "buffalo_l")
+    assert weights.version == title
+    ContentGuider(weights.config).load_state_dict(weights.state_dict, strict=True)
+
+
+def test_faceids_lora_is_kept_apart_and_goes_back_into_the_file():
+    tensors = ip_adapter_variant("faceid", lora=True)
+
+    weights = read_content_guider(file(tensors), branch="face")
+
+    assert len(weights.lora) == 256
+    assert torch.equal(weights.lora["0.to_q_lora.up.weight"], tensors["ip_adapter.0.to_q_lora.up.weight"])
+    assert not any("lora" in key for key in weights.state_dict)
+    assert same(to_ip_adapter(weights.tensors(), branch="face"), tensors)
+    again = read_content_guider(file(weights.tensors(), **weights.metadata))
+    assert same(again.lora, weights.lora)
+    assert again.config == weights.config
+
+
+def test_a_lora_of_other_sizes_is_refused_with_the_pair():
+    tensors = ip_adapter_variant("faceid", lora=True)
+    tensors["ip_adapter.3.to_k_lora.down.weight"] = torch.zeros(4, 99)
+
+    with pytest.raises(
+        WeightsError,
+        match=r"LoRA that does not fit SD1.5: 3.to_k_lora is \[4, 99\] and \[32, 4\], expected \[rank, 64\]",
+    ):
+        read_content_guider(file(tensors), branch="face")
+
+
+def test_auto_says_that_it_took_a_faceid_plus_file_for_v2():
+    weights = read_content_guider(file(ip_adapter_variant("faceid_plus")), branch="both")
+
+    assert weights.config.face.encoder.shortcut
+    assert weights.config.cloth.encoder.shortcut
+    assert weights.notes == (ip_adapter_variants.ASSUMED["id_clip_perceiver"],)
+    assert "v2 is assumed" in weights.notes[0]
+
+
+@pytest.mark.parametrize(("choice", "shortcut"), [("FaceID-Plus", False), ("FaceID-Plus v2", True)])
+def test_a_choice_decides_between_faceid_plus_v1_and_v2_and_is_remembered(choice, shortcut):
+    tensors = ip_adapter_variant("faceid_plus")
+
+    weights = read_content_guider(file(tensors), branch="face", variant=choice)
+
+    assert weights.config.face.encoder.shortcut is shortcut
+    assert weights.notes == ()
+    assert read_content_guider(file(weights.tensors(), **weights.metadata)).config == weights.config
+
+
+@pytest.mark.parametrize(
+    ("variant", "known"),
+    [("faceid_plus", "FaceID-Plus"), ("faceid_plus", "FaceID-Plus v2"), ("plus", "plus-face")],
+)
+def test_the_bytes_of_a_published_file_decide_whatever_its_name(tmp_path, monkeypatch, variant, known):
+    write_weights(tmp_path / "renamed.safetensors", ip_adapter_variant(variant))
+    read = read_weights(tmp_path / "renamed.safetensors", values=False)
+    monkeypatch.setitem(ip_adapter_variants.KNOWN, read.sha256(), known)
+
+    weights = read_content_guider(read, branch="face")
+
+    assert weights.version == f"IP-Adapter, {known}"
+    assert weights.notes == ()
+    assert weights.config.face.encoder.shortcut is (known == "FaceID-Plus v2")
+
+
+def test_a_choice_that_the_tensors_contradict_is_refused():
+    with pytest.raises(
+        WeightsError,
+        match=r"cannot be FaceID-Plus v2: its tensors are those of base or light. Set ip_adapter_variant",
+    ):
+        read_content_guider(file(ip_adapter_file()), variant="FaceID-Plus v2")
+
+
+@pytest.mark.parametrize(
+    ("key", "shape", "message"),
+    [
+        ("image_proj.proj.0.weight", (4,), r"proj.0.weight has the shape \[4\], expected 2 sizes above zero"),
+        (
+            "image_proj.perceiver_resampler.proj_out.weight",
+            None,
+            r"image_proj.perceiver_resampler.proj_out.weight is missing",
+        ),
+    ],
+)
+def test_a_damaged_faceid_plus_file_is_refused_by_its_tensor(key, shape, message):
+    tensors = ip_adapter_variant("faceid_plus")
+    tensors.pop(key)
+    if shape:
+        tensors[key] = torch.zeros(shape)
+
+    with pytest.raises(WeightsError, match=message):
+        read_content_guider(file(tensors), branch="face")
+
+
+def test_the_digests_that_decide_are_those_of_the_catalogue():
+    from dreamoving.dreamoving_core.catalogue.files import BY_SHA256
+
+    ends = {
+        "plus": "ip-adapter-plus_sd15",
+        "plus-face": "ip-adapter-plus-face_sd15",
+        "FaceID-Plus": "ip-adapter-faceid-plus_sd15",
+        "FaceID-Plus v2": "ip-adapter-faceid-plusv2_sd15",
+    }
+
+    for digest, variant in ip_adapter_variants.KNOWN.items():
+        assert BY_SHA256[digest].name.split(".")[0] == ends[variant]

@@ -51,6 +51,7 @@ FILES = {
     "controlnet inside a checkpoint": (
         "controlnet", {**with_prefix({**HINT, CROSS: (320, 768)}, "control_model."), "model.diffusion_model.out.0.weight": (320,)},
     ),
+    "difference controlnet": ("controlnet_difference", {**HINT, CROSS: (320, 768), "difference": (0,)}),
     "SD2 controlnet": ("controlnet_sd2", {**HINT, CROSS: (320, 1024)}),
     "SDXL controlnet": ("controlnet_sdxl", {**HINT, "label_emb.0.0.weight": (1280, 2816)}),
     "diffusers controlnet": ("controlnet_diffusers", {**DIFFUSERS, DIFFUSERS_CROSS: (640, 768)}),
@@ -91,7 +92,7 @@ def test_every_kind_of_file_is_told_from_its_tensors(name):
 
 
 def test_every_row_has_a_file_that_finds_it():
-    assert {row[0] for row in formats.ROWS} == {kind for kind, _ in FILES.values()} - {"unknown"}
+    assert {row.kind for row in formats.ROWS} == {kind for kind, _ in FILES.values()} - {"unknown"}
 
 
 @pytest.mark.parametrize("name", [name for name, (kind, _) in FILES.items() if kind != "motion_model"])

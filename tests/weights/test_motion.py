@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 import torch
@@ -74,14 +75,17 @@ def test_our_own_file_comes_back_with_all_its_settings(tmp_path):
         down=((32,), (64,)), mid=64, up=((64, 64), (32, 32)), num_heads=4, num_attentions=1, norm_mode="clip"
     )
     model = MotionModel(config)
-    metadata = motion_metadata(config, betas="scaled_linear", trained_frames=24, extra={"license": "CC0-1.0"})
+    metadata = motion_metadata(
+        config, betas="scaled_linear", unet_norms="clip", trained_frames=24, extra={"license": "CC0-1.0"}
+    )
     write_weights(tmp_path / "mm.safetensors", model.state_dict(), metadata=metadata)
 
     weights = read_motion(read_weights(tmp_path / "mm.safetensors"))
 
     assert weights.config == config
     assert same(weights.state_dict, model.state_dict())
-    assert (weights.info.betas, weights.info.trained_frames) == ("scaled_linear", 24)
+    assert (weights.info.betas, weights.info.unet_norms) == ("scaled_linear", "clip")
+    assert (weights.info.trained_frames, weights.info.span) == (24, 24)
     assert weights.info.metadata["license"] == "CC0-1.0"
 
 
@@ -91,19 +95,51 @@ def test_our_own_file_comes_back_with_all_its_settings(tmp_path):
         (24, False, "AnimateDiff v1"),
         (32, False, "AnimateDiff v3"),
         (32, True, "AnimateDiff v2"),
-        (64, True, "AnimateDiff v2 layout, 64 positions stored"),
-        (None, True, "AnimateDiff v2 layout, no positions stored"),
+        (64, True, "LongAnimateDiff, 64 positions"),
+        (128, True, "LongAnimateDiff, 128 positions"),
+        (48, True, "AnimateDiff v2 layout, 48 positions stored"),
+        (None, True, "AnimateLCM"),
+        (None, False, "AnimateDiff v3 layout"),
     ],
 )
 def test_the_version_is_told_from_mid_block_and_positions(rows, mid, version):
     assert read_motion(file(motion_file(rows=rows, mid=mid, widths=(32,)))).info.version == version
 
 
-def test_public_files_are_taken_for_linear_betas_and_norms_per_frame():
-    weights = read_motion(file(motion_file(widths=(32,))))
+@pytest.mark.parametrize(
+    ("rows", "mid", "betas", "unet_norms", "span", "note"),
+    [
+        (24, False, "linear", "clip", 24, "taken for AnimateDiff v1.*set norms_across_frames to off"),
+        (32, False, "linear", "frame", 32, "A v1 with longer positions.*set norms_across_frames to on"),
+        (32, True, "linear", "frame", 32, "AnimateDiff-Lightning.*euler, sgm_uniform and cfg 1"),
+        (128, True, "linear", "frame", 128, "^$"),
+        (None, True, "lcm", "frame", 64, "taken for AnimateLCM.*sampler lcm"),
+    ],
+)
+def test_a_public_file_says_what_it_was_trained_with_and_what_was_assumed(
+    rows, mid, betas, unet_norms, span, note
+):
+    weights = read_motion(file(motion_file(rows=rows, mid=mid, widths=(32,))))
 
-    assert weights.info.betas == "linear"
+    assert (weights.info.betas, weights.info.unet_norms, weights.info.span) == (betas, unet_norms, span)
+    assert re.search(note, " ".join(weights.info.notes))
     assert weights.config.norm_mode == "frame"
+
+
+def test_a_diffusers_adapter_without_positions_may_be_any_model_and_says_so():
+    tensors = to_motion_adapter(motion_file(mid=True, widths=(32,)))
+
+    info = read_motion(file(tensors)).info
+
+    assert info.version == "AnimateDiff v2 layout, no positions stored, diffusers names"
+    assert info.betas == "linear"
+    assert "set beta_schedule to lcm" in info.notes[0]
+
+
+def test_the_artist_may_choose_the_norm_that_tensors_do_not_tell():
+    tensors = motion_file(rows=32, widths=(32,))
+
+    assert read_motion(file(tensors), norm_mode="clip").config.norm_mode == "clip"
 
 
 @pytest.mark.parametrize(
@@ -141,7 +177,14 @@ def test_a_position_table_of_another_shape_is_refused():
 
 
 @pytest.mark.parametrize(
-    "change", [{"norm_mode": "video"}, {"num_heads": 0}, {"num_heads": "8"}, {"betas": "cosine"}]
+    "change",
+    [
+        {"norm_mode": "video"},
+        {"unet_norms": "video"},
+        {"num_heads": 0},
+        {"num_heads": "8"},
+        {"betas": "cosine"},
+    ],
 )
 def test_settings_that_make_no_sense_are_refused(change):
     metadata = motion_metadata(MotionConfig())

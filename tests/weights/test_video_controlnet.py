@@ -55,6 +55,81 @@ def test_a_controlnet_cut_out_of_a_larger_file_loses_prefix_and_company(prefix):
     assert weights.metadata == {}
 
 
+@pytest.mark.parametrize("prefix", ["", "module.", "controlnet."])
+def test_a_controlnet_of_diffusers_computes_what_comfyuis_loader_makes_of_it(prefix):
+    """ComfyUI reads diffusers' names by a table of its own; the numbers must land in the same places."""
+    import comfy.utils
+    from dreamoving.dreamoving_core.weights.controlnet_keymap import to_diffusers_controlnet
+    from small_host import small_config
+
+    tensors = without_motion(written()[0])
+    theirs = to_diffusers_controlnet(tensors)
+
+    weights = read_video_controlnet(file(with_prefix(theirs, prefix) | {"step": torch.zeros(1)}))
+
+    assert same(weights.state_dict, tensors)
+    assert weights.left_out == ("step",)
+    table = comfy.utils.unet_to_diffusers(small_config().unet_config())
+    encoder = {key: value for key, value in theirs.items() if not key.startswith("controlnet_")}
+    assert all(torch.equal(value, tensors[table[key]]) for key, value in encoder.items())
+    assert len(encoder) > 200
+
+
+@pytest.mark.parametrize(
+    ("network", "version", "sparse"),
+    [
+        ("ControlNetModel", "image ControlNet: no motion blocks", False),
+        ("SparseControlNetModel", "SparseCtrl rgb: a few pictures through the VAE", True),
+    ],
+)
+def test_full_size_files_of_diffusers_are_recognised_by_their_tensors(network, version, sparse):
+    """On the meta device: names and shapes only."""
+    diffusers = pytest.importorskip("diffusers")
+    from dreamoving.dreamoving_core.bridge.video_controlnet import detect_unet_config
+
+    with torch.device("meta"):
+        theirs = getattr(diffusers, network)(cross_attention_dim=768, attention_head_dim=8)
+
+    weights = read_video_controlnet(file(theirs.state_dict()))
+
+    assert (weights.version, weights.sparse, weights.base) == (version, sparse, "SD1.5")
+    found = detect_unet_config("x", weights.state_dict)
+    assert (found["num_heads"], found["context_dim"], found["model_channels"]) == (8, 768, 320)
+
+
+def test_a_sparsectrl_in_a_trainers_wrapper_is_unwrapped(tmp_path):
+    from .public_files import WIDTHS, module_shapes, random_tensors
+
+    image = without_motion(written()[0])
+    from dreamoving.dreamoving_core.weights.controlnet_keymap import to_diffusers_controlnet
+
+    motion = {}
+    for level, width in enumerate(WIDTHS):
+        for block in range(2):
+            place = f"down_blocks.{level}.motion_modules.{block}"
+            motion |= random_tensors(module_shapes(place, width, attentions=1), seed=level)
+    stem = {"controlnet_cond_embedding.conv_in.weight": torch.zeros(16, 4, 3, 3)}
+    content = {"controlnet": to_diffusers_controlnet(image) | motion | stem, "animatediff_config": {"x": 1}}
+    torch.save(content, tmp_path / "v3_sd15_sparsectrl_scribble.ckpt")
+
+    weights = read_video_controlnet(read_weights(tmp_path / "v3_sd15_sparsectrl_scribble.ckpt"))
+
+    assert weights.version == "SparseCtrl scribble: a few drawings"
+    assert weights.left_out == ()
+    assert same(
+        {k.removeprefix("motion."): v for k, v in weights.state_dict.items() if "motion." in k}, motion
+    )
+
+
+def test_a_difference_controlnet_is_refused_with_its_loader():
+    tensors = without_motion(written()[0]) | {"difference": torch.zeros(0)}
+
+    with pytest.raises(
+        WeightsError, match=r"is a difference ControlNet.*Load ControlNet Model \(diff\) node"
+    ):
+        read_video_controlnet(file(tensors))
+
+
 def test_what_tensors_tell_is_taken_from_them_and_settings_of_the_future_are_passed_over():
     tensors, metadata = written()
     config = json.loads(metadata["config"])

@@ -1,0 +1,51 @@
+"""What people want to make, and the files that each wish needs beside this pack: published recipes' choices."""
+
+from .files import BY_NAME
+from .graphs import Asked
+
+
+def need(name: str, by: str, *, instead: str = "") -> Asked:
+    """A file of the catalogue; `instead` is what serves as well."""
+    file = BY_NAME[name]
+    own = ("dreamoving",) if file.folder in ("animatediff_models", "controlnet", "ipadapter") else ()
+    return Asked(
+        name=name, folders=(file.folder, *own), by=by, file=file, page=file.page, sha256=file.sha256, instead=instead
+    )  # fmt: skip
+
+
+BASE = need("dreamshaper_8.safetensors", "base model", instead="any SD1.5 checkpoint")
+MOTION = need("v3_sd15_mm.ckpt", "motion", instead="any SD1.5 motion model")
+LONG_MOTION = need(
+    "lt_long_mm_16_64_frames_v1.1.ckpt", "motion, trained at 64 frames", instead="v3_sd15_mm.ckpt"
+)
+FAST_MOTION = need(
+    "AnimateLCM_sd15_t2v.ckpt",
+    "motion in 4 to 8 steps",
+    instead="animatediff_lightning_4step_comfyui.safetensors, without the LoRA",
+)
+FAST_LORA = need("AnimateLCM_sd15_t2v_lora.safetensors", "its LoRA for the base model")
+POSE = need(
+    "control_v11p_sd15_openpose_fp16.safetensors", "poses", instead="the .pth of lllyasviel/ControlNet-v1-1"
+)
+DEPTH = need(
+    "control_v11f1p_sd15_depth_fp16.safetensors", "depth", instead="the .pth of lllyasviel/ControlNet-v1-1"
+)
+TILE = need("control_v11f1e_sd15_tile_fp16.safetensors", "structure of the source video")
+EYES = need("CLIP-ViT-H-14-laion2B-s32B-b79K.safetensors", "image encoder")
+FACE = need("ip-adapter-plus-face_sd15.safetensors", "face", instead="ip-adapter-full-face_sd15.safetensors")
+CLOTH = need("ip-adapter-plus_sd15.safetensors", "clothes", instead="ip-adapter_sd15.safetensors")
+FACE_ID = need("ip-adapter-faceid-plusv2_sd15.bin", "face by identity", instead="ip-adapter-faceid_sd15.bin")
+ARCFACE = need("w600k_r50.onnx", "identity (pack buffalo_l)")
+
+STORIES: dict[str, tuple[Asked, ...]] = {
+    "Tiny demo": (),
+    "Text only": (BASE, MOTION, POSE),
+    "Text and face": (BASE, MOTION, POSE, EYES, FACE),
+    "Face and clothes": (BASE, MOTION, POSE, EYES, FACE, CLOTH),
+    "Face by identity": (BASE, MOTION, POSE, EYES, FACE_ID, ARCFACE),
+    "Pose and depth": (BASE, MOTION, POSE, DEPTH, EYES, FACE, CLOTH),
+    "Long video": (BASE, LONG_MOTION, POSE, EYES, FACE, CLOTH),
+    "Few steps": (BASE, FAST_MOTION, FAST_LORA, POSE, EYES, FACE, CLOTH),
+    "Video to video": (BASE, MOTION, POSE, TILE, EYES, FACE),
+    "Face pass": (BASE, MOTION, POSE, EYES, FACE),
+}  # fmt: skip
