@@ -88,6 +88,8 @@ COMMANDS: dict[str, Callable[[Path, list[str]], int]] = {
 
 def main(argv: list[str], *, root: Path, usage: str) -> int:
     """Run one command; an error that a person can mend is one line, without a traceback."""
+    # Whoever starts us in the background may have it ignored; the children, which we stop by it, would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(
         signal.SIGTERM, lambda *_: sys.exit(143)
     )  # so that servers and half-made folders are cleared away
