@@ -478,8 +478,9 @@ def test_attentions_work_nothing_out_that_their_call_could(base, loaded, monkeyp
     def refuse(*_):
         raise AssertionError("worked out inside the U-Net")
 
+    stock = sample(base, steps=2)
     monkeypatch.setattr(content_attention, "model_call", refuse)
-    sample(model, steps=1)
+    assert not torch.equal(sample(model, steps=2), stock)  # the second step is behind start_percent
 
 
 def test_the_guiders_weights_may_be_gone_when_sampling(base):

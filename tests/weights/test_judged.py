@@ -58,6 +58,7 @@ def test_one_bad_number_among_many_is_found(dtype, value):
     ],
 )  # fmt: skip
 def test_every_finite_number_passes(tensor):
+    assert judged.is_finite(tensor)
     judged.refuse_numbers("x", {"a": tensor})
 
 
