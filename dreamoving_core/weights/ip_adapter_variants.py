@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from ..catalogue.files import BY_SHA256
 from ..errors import WeightsError
 
 VariantChoice = Literal["auto", "plus", "plus-face", "FaceID-Plus", "FaceID-Plus v2"]
@@ -18,13 +19,14 @@ TWINS: dict[str, tuple[VariantChoice, VariantChoice]] = {
     "id_clip_perceiver": ("FaceID-Plus", "FaceID-Plus v2"),
 }
 
-# SHA-256 of h94's files as SwarmUI checks its downloads: src/BuiltinExtensions/ComfyUIBackend/WorkflowGeneratorSteps.cs
-KNOWN: dict[str, VariantChoice] = {
-    "a1c250be40455cc61a43da1201ec3f1edaea71214865fb47f57927e06cbe4996": "plus",
-    "1c9edc21af6f737dc1d6e0e734190e976cfacf802d6b024b77aa3be922f7569b": "plus-face",
-    "252fb53e0d018489d9e7f9b9e2001a52ff700e491894011ada7cfb471e0fadf2": "FaceID-Plus",
-    "26d0d86a1d60d6cc811d3b8862178b461e1eeb651e6fe2b72ba17aa95411e313": "FaceID-Plus v2",
+FILES: dict[str, VariantChoice] = {
+    "ip-adapter-plus_sd15.safetensors": "plus",
+    "ip-adapter-plus-face_sd15.safetensors": "plus-face",
+    "ip-adapter-faceid-plus_sd15.bin": "FaceID-Plus",
+    "ip-adapter-faceid-plusv2_sd15.bin": "FaceID-Plus v2",
 }
+# The catalogue has the digests with their sources; a file's own name is never looked at.
+KNOWN = {digest: FILES[file.name] for digest, file in BY_SHA256.items() if file.name in FILES}
 
 TITLES = {
     "clip_linear": "base or light",

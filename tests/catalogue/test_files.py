@@ -33,6 +33,7 @@ def test_the_loader_that_goes_by_digests_knows_the_catalogues():
     assert {digest: BY_SHA256[digest].name.rsplit(".", 1)[0] for digest in KNOWN} == {
         digest: names[variant] for digest, variant in KNOWN.items()
     }
+    assert set(KNOWN.values()) == set(names)
 
 
 @pytest.mark.parametrize(
