@@ -1,14 +1,18 @@
 """DreaMoving-Tiny before training: every network in ComfyUI's own classes, initialised, in float32."""
 
+from contextlib import nullcontext
+from dataclasses import replace
+
 import comfy.clip_model
 import comfy.model_base
+import comfy.model_sampling
 import comfy.ops
 import comfy.sd1_clip
 import comfy.taesd.taesd
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from ..models.backend import Backend
+from ..models.backend import Backend, scaled_dot_product_attention
 from ..models.content_guider import BranchConfig, ContentGuider, ContentGuiderConfig
 from ..models.motion import MotionConfig, MotionModel
 from ..models.token_encoders import EncoderConfig
@@ -17,8 +21,22 @@ from .insertion import InsertableMotion
 from .tiny import SmallSD15, text_settings
 from .video_control_model import VideoControlModel
 
+IDENTITY = 512  # [ArcFace] numbers in a face recogniser's vector
+TINY_RECOGNISER = "dreamoving-tiny"  # whose identities Tiny's Content Guider reads
+
 LAYERS = comfy.ops.disable_weight_init
-FLOAT32 = Backend(operations=LAYERS, dtype=torch.float32)
+
+
+def training_attention(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
+    """SDPA; on a CPU in float32, also under autocast: its backward in bfloat16 takes six times as long there. [ours]"""
+    dtype, exact = q.dtype, nullcontext()
+    if q.device.type == "cpu":
+        q, k, v, exact = q.float(), k.float(), v.float(), torch.autocast("cpu", enabled=False)
+    with exact:
+        return scaled_dot_product_attention(q, k, v, heads).to(dtype)
+
+
+FLOAT32 = Backend(operations=LAYERS, attention=training_attention, dtype=torch.float32)
 
 
 def initialise(module: nn.Module) -> None:
@@ -36,6 +54,11 @@ def zero(*layers: nn.Module) -> None:
     for layer in layers:
         for parameter in layer.parameters():
             nn.init.zeros_(parameter)
+
+
+def predicts_v(base: comfy.model_base.BaseModel) -> bool:
+    """Whether the U-Net predicts v; SD1.5 predicts noise."""
+    return isinstance(base.model_sampling, comfy.model_sampling.V_PREDICTION)
 
 
 def new_autoencoder() -> tuple[nn.Module, nn.Module]:
@@ -114,8 +137,10 @@ def new_control(config: TinyConfig) -> VideoControlModel:
     return control
 
 
-def new_content_guider(config: TinyConfig, *, sites: tuple[tuple[int, int], ...]) -> ContentGuider:
-    """Face and cloth branches of IP-Adapter plus's kind at Tiny's size."""
+def new_content_guider(
+    config: TinyConfig, *, sites: tuple[tuple[int, int], ...], identity: bool = False
+) -> ContentGuider:
+    """Face and cloth branches of IP-Adapter plus's kind at Tiny's size; `identity` adds ArcFace's supplement."""
     encoder = EncoderConfig(
         feature_width=config.vision_width,
         context_dim=config.context_dim,
@@ -126,9 +151,16 @@ def new_content_guider(config: TinyConfig, *, sites: tuple[tuple[int, int], ...]
         dim_head=config.context_dim // config.resampler_heads,
     )
     branch = BranchConfig(encoder=encoder, uncond="none", crop="pad", clip="dreamoving-tiny")
-    settings = ContentGuiderConfig(sites=sites, face=branch, cloth=branch, base_model="tiny", prediction="v")
+    face = branch
+    if identity:
+        hidden = 4 * config.context_dim
+        supplement = replace(encoder, kind="dm_face", identity_width=IDENTITY, identity_hidden=hidden)
+        face = replace(branch, encoder=supplement, recogniser=TINY_RECOGNISER)
+    settings = ContentGuiderConfig(sites=sites, face=face, cloth=branch, base_model="tiny", prediction="v")
     guider = ContentGuider(settings, FLOAT32)
     initialise(guider)
+    if identity:
+        zero(guider.face.id_proj[-1])  # a supplement that says nothing yet
     return guider
 
 

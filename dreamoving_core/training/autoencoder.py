@@ -11,20 +11,22 @@ from torch import Tensor, nn
 
 from ..bridge.trainable import new_autoencoder
 from .dances import as_floats
+from .draws import normals
 
 LATENT_SCALE = (
     0.18215  # [SD15] model latents = VAE latents x 0.18215; TAESD's encoder gives model latents directly
 )
 
 
-def crops(images: Tensor, masks: Tensor, *, count: int, size: int, generator: torch.Generator) -> Tensor:
+def crops(images: Tensor, masks: Tensor, *, size: int, generators: list[torch.Generator]) -> Tensor:
     """Random squares `b c size size` in [0, 1] of `n c h w` pictures (uint8), three of four around a pixel of the person.
 
     A crop is what the network sees of a picture; it is fully convolutional. `masks` is `n h w`.
     """
     height, width = images.shape[-2:]
     squares = []
-    for index in torch.randint(images.shape[0], (count,), generator=generator).tolist():
+    for generator in generators:
+        index = int(torch.randint(images.shape[0], (), generator=generator))
         centre = torch.rand(2, generator=generator) * torch.tensor([height, width])
         pixels = masks[index].nonzero()
         if len(pixels) and torch.rand((), generator=generator) < 0.75:
@@ -48,29 +50,29 @@ class AutoencoderLoss(nn.Module):
         self.learn_encoder, self.latent_noise = learn_encoder, latent_noise
         self.encoder.requires_grad_(learn_encoder)
 
-    def learners(self) -> dict[str, nn.Parameter]:
-        return {name: p for name, p in self.named_parameters() if p.requires_grad}
-
-    def forward(self, pictures: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        pictures = pictures.contiguous(memory_format=torch.channels_last)
+    def forward(
+        self, pictures: Tensor, generators: list[torch.Generator]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        device = next(self.decoder.parameters()).device
+        pictures = pictures.to(device).contiguous(memory_format=torch.channels_last)
         with torch.autocast(pictures.device.type, torch.bfloat16), torch.set_grad_enabled(self.learn_encoder):
             latents = self.encoder(pictures).float()
-        noise = torch.randn(latents.shape, generator=generator) * self.latent_noise
+        noise = normals(generators, *latents.shape[1:]).to(latents) * self.latent_noise
         with torch.autocast(pictures.device.type, torch.bfloat16):
             restored = self.decoder(latents + noise)
         error = restored.float() - pictures
         spread = (latents.square().mean() - 1).square()
         loss = error.abs().mean() + 4 * error.square().mean() + 0.02 * spread
         psnr = -10 * torch.log10(error.detach().square().mean())
-        return loss, {"psnr": float(psnr), "spread": float(latents.detach().std())}
+        return loss, {"psnr": psnr, "spread": latents.detach().std()}
 
 
-def autoencoder_step(
-    module: AutoencoderLoss, pool: tuple[Tensor, Tensor], *, batch: int, size: int = 64
-) -> Callable[[int, torch.Generator], tuple[Tensor, dict[str, float]]]:
-    """`pool`: pictures `n c h w` (uint8) and their person masks `n h w`."""
+def crop_source(
+    pool: tuple[Tensor, Tensor], *, size: int = 64
+) -> Callable[[int, list[torch.Generator]], tuple[Tensor, list[torch.Generator]]]:
+    """`pool`: pictures `n c h w` (uint8) and their person masks `n h w`. One crop for each generator."""
 
-    def loss_of(_step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        return module(crops(*pool, count=batch, size=size, generator=generator), generator)
+    def source(_step: int, generators: list[torch.Generator]) -> tuple[Tensor, list[torch.Generator]]:
+        return crops(*pool, size=size, generators=generators), generators
 
-    return loss_of
+    return source

@@ -1,15 +1,21 @@
-"""`python run.py train tiny`: the command line of the trainer."""
+"""`python run.py train ...`: the command line of the trainer."""
 
 import argparse
+import importlib
 import logging
 from pathlib import Path
 
-import torch
-
+from ..errors import DreaMovingError, InputError
+from .run_options import add_run_options, settings_of, start
 from .stages import SCHEDULES, SECONDS_PER_STEP, STAGES
 from .tiny import TinyRun
+from .trainer import new_accelerator
 
-ORDER = tuple(SCHEDULES)
+OTHERS = {
+    "sd15": "sd15_cli",
+    "detectors": "detectors_cli",
+    "joints": "joint_regressor",
+}  # each has its own `main`
 
 
 def budget(stages: list[str]) -> str:
@@ -19,30 +25,67 @@ def budget(stages: list[str]) -> str:
     return f"budget: {parts}; about {sum(minutes.values()):.0f} minutes on one core, drawing not counted"
 
 
-def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="run.py train", description="Train DreaMoving-Tiny from nothing.")
-    parser.add_argument("what", choices=["tiny"])
-    parser.add_argument(
-        "--stage", choices=ORDER, help="only this stage (default: all that are not done, in order)"
+def train_tiny(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="run.py train tiny", description="Train DreaMoving-Tiny from nothing."
     )
     parser.add_argument(
-        "--folder", type=Path, default=Path(".checkpoints/tiny"), help="where checkpoints are kept"
+        "--stage",
+        choices=(*SCHEDULES, "export"),
+        help="only this stage (default: all that are not done, in order, then export)",
     )
     parser.add_argument("--export", type=Path, default=Path("out/tiny"), help="where the finished files go")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--warm-start",
+        metavar="FOLDER",
+        help="take what is not done here from another run, or from 'shipped'",
+    )
+    parser.add_argument(
+        "--identity", action="store_true", help="with a face recogniser beside the image encoder"
+    )
+    add_run_options(parser, folder=Path(".checkpoints/tiny"))
     args = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True)
-    torch.set_num_threads(1)
-    run = TinyRun(args.folder, seed=args.seed)
-    stages = [args.stage] if args.stage else list(ORDER)
-    logging.info(budget([stage for stage in stages if not run.result(stage).exists()]))
-    for stage in stages:
-        if run.result(stage).exists():
+    start(args)
+    if args.warm_start and not args.stage:
+        raise InputError("--warm-start goes with --stage: a whole run starts from nothing.")
+    run = TinyRun(
+        args.folder,
+        accelerator=new_accelerator(device=args.device),
+        seed=args.seed,
+        warm_start=args.warm_start,
+        identity=args.identity,
+        settings=settings_of(args),
+        tensorboard=args.tensorboard,
+        dry=args.dry_run,
+    )
+    if args.stage == "export":
+        run.export(args.export)
+        return 0
+    order = [args.stage] if args.stage else run.order()
+    left = [stage for stage in order if not run.done(stage)]
+    logging.info(budget(left))
+    for stage in order:
+        if stage not in left:
             logging.info("%s is done", stage)
         elif stage in STAGES:
             run.stage(stage)
         else:
             getattr(run, stage)()
-    if not args.stage:
+    if not args.stage and not args.dry_run:
         run.export(args.export)
     return 0
+
+
+def main(argv: list[str]) -> int:
+    """`tiny`, or one of OTHERS; an error that a person can mend is one line."""
+    what, words = (argv[0], argv[1:]) if argv else ("", [])
+    try:
+        if what in OTHERS:
+            return importlib.import_module(f".{OTHERS[what]}", __package__).main(words)
+        if what == "tiny":
+            return train_tiny(words)
+    except DreaMovingError as error:
+        logging.error("error: %s", error)
+        return 1
+    logging.error("error: what is to be trained? One of: tiny, %s.", ", ".join(OTHERS))
+    return 2

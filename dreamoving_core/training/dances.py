@@ -8,7 +8,7 @@ import json
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -45,6 +45,10 @@ class DanceSet:
         tensors = {name: getattr(self, name).contiguous() for name in TENSORS}
         save_file(tensors, part, metadata={"captions": json.dumps(self.captions)})
         os.replace(part, path)
+
+    def to(self, device: torch.device | str) -> "DanceSet":
+        """The same on a device, rows and all."""
+        return replace(self, **{name: getattr(self, name).to(device) for name in TENSORS})
 
     @classmethod
     def load(cls, path: Path) -> "DanceSet":

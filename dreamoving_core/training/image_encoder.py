@@ -30,7 +30,7 @@ def references_of(dances: DanceSet, rows: Tensor) -> References:
 
 def normalise(pictures: Tensor) -> Tensor:
     """`n c h w` uint8 to what CLIP's vision model takes."""
-    mean, std = (torch.tensor(values).reshape(1, 3, 1, 1) for values in (MEAN, STD))
+    mean, std = (torch.tensor(values, device=pictures.device).reshape(1, 3, 1, 1) for values in (MEAN, STD))
     return (as_floats(pictures) - mean) / std
 
 
@@ -54,10 +54,9 @@ class AttributeLoss(nn.Module):
         self.probes = nn.ModuleDict(
             {branch: nn.Linear(width, 6 + sum(classes)) for branch, classes in kinds.items()}
         )
-
-    def learners(self) -> dict[str, nn.Parameter]:
-        """What this stage changes; keys and values of the guider wait for the base."""
-        return {name: p for name, p in self.named_parameters() if "ip_adapter" not in name}
+        for name, parameter in self.named_parameters():
+            # keys and values wait for the base, the supplement for a face recogniser
+            parameter.requires_grad_("ip_adapter" not in name and "id_proj" not in name)
 
     def branch_loss(
         self, branch: str, pictures: Tensor, colours: Tensor, classes: Tensor
@@ -69,13 +68,15 @@ class AttributeLoss(nn.Module):
         kind_loss = sum(functional.cross_entropy(x, classes[:, i]) for i, x in enumerate(logits))
         return colour_loss, kind_loss
 
-    def forward(self, references: References) -> tuple[Tensor, dict[str, float]]:
+    def forward(self, references: References) -> tuple[Tensor, dict[str, Tensor]]:
         losses, figures = [], {}
-        for branch, (pictures, colours, classes) in references.items():
+        device = next(self.vision.parameters()).device
+        for branch, truths in references.items():
+            pictures, colours, classes = (truth.to(device) for truth in truths)
             colour_loss, kind_loss = self.branch_loss(branch, pictures, colours, classes)
             losses.append(10 * colour_loss + 0.1 * kind_loss)
             figures |= {
-                f"{branch}_colour": float(colour_loss.detach()) ** 0.5,
-                f"{branch}_kind": float(kind_loss.detach()),
+                f"{branch}_colour": colour_loss.detach().sqrt(),
+                f"{branch}_kind": kind_loss.detach(),
             }
         return torch.stack(losses).sum(), figures

@@ -5,6 +5,7 @@ from torch import nn
 
 from ..bridge.content_guider import numbered_widths
 from ..bridge.trainable import (
+    initialise_motion,
     new_base,
     new_content_guider,
     new_control,
@@ -12,8 +13,14 @@ from ..bridge.trainable import (
     new_motion,
     new_text_encoder,
 )
+from ..errors import WeightsError
 from ..tiny.config import TinyConfig
 from .trainee import DreaMovingTrainee, Objective
+
+
+def may_lack(key: str) -> bool:
+    """Whether a run may go without this tensor of a saved one."""
+    return ".id_proj." in key or key.startswith("base.model_sampling.")
 
 
 class Networks(nn.Module):
@@ -25,11 +32,28 @@ class Networks(nn.Module):
         self.guider, self.motion = parts["guider"], parts["motion"]
         self.controls = nn.ModuleDict({"pose": parts["pose"], "depth": parts["depth"]})
 
-    def load(self, saved: dict) -> None:
-        """Take over what a stage saved."""
-        self.load_state_dict(saved)
+    def load(self, saved: dict, *, part: str = "") -> None:
+        """Take over what a stage saved, or its part of that name. What a file may lack keeps its own numbers: the noise
+        schedule, and the face recogniser's supplement, which says nothing yet."""
+        missing, unexpected = self.load_state_dict(saved, strict=False)
+        missing = [key for key in missing if key.startswith(part) and not may_lack(key)]
+        if unexpected or missing:
+            raise WeightsError(
+                f"The saved networks are of another layout: {len(missing)} tensors are missing, {len(unexpected)} unknown "
+                f"({', '.join([*missing, *unexpected][:3])}). Train from the first stage, or choose another folder."
+            )
 
-    def trainee(self, objective: Objective, *, motion: bool) -> DreaMovingTrainee:
+    @torch.no_grad()
+    def prepare(self, init: str) -> None:
+        """What a stage asks for before it starts (`Stage.init`)."""
+        if init == "new motion":
+            initialise_motion(self.motion)
+        elif init == "control from motion":
+            self.start_control_motion()
+
+    def trainee(
+        self, objective: Objective, *, motion: bool, checkpointing: bool = False
+    ) -> DreaMovingTrainee:
         """The same networks as one module with a loss; without `motion`, no motion block runs anywhere."""
         return DreaMovingTrainee(
             base=self.base,
@@ -38,6 +62,7 @@ class Networks(nn.Module):
             controls=dict(self.controls),
             motion=self.motion if motion else None,
             objective=objective,
+            checkpointing=checkpointing,
         )
 
     @torch.no_grad()
@@ -48,14 +73,14 @@ class Networks(nn.Module):
             control.motion.load_state_dict({key: own[key] for key in control.motion.state_dict()})
 
 
-def new_networks(config: TinyConfig) -> Networks:
-    """All of them, untrained."""
+def new_networks(config: TinyConfig, *, identity: bool = False) -> Networks:
+    """All of them, untrained; `identity` gives the face branch the face recogniser's supplement."""
     base = new_base(config)
     return Networks(
         base=base,
         text=new_text_encoder(config),
         vision=new_image_encoder(config),
-        guider=new_content_guider(config, sites=numbered_widths(base.diffusion_model)),
+        guider=new_content_guider(config, sites=numbered_widths(base.diffusion_model), identity=identity),
         motion=new_motion(config),
         pose=new_control(config),
         depth=new_control(config),

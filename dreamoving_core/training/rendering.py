@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ..preprocess.draw_pose import draw_keypoints
 from ..procdance.clip import ClipSpec, moments
-from ..procdance.identity import BOTTOMS, HAIR_STYLES, PATTERNS, TOPS
+from ..procdance.identity import BOTTOMS, HAIR_STYLES, PATTERNS, TOPS, sample_clothes, sample_person
 from ..procdance.render import Moment, attributes, render_frames, render_references, sample_moment
 from .dances import DanceSet, as_bytes, person_cells
 from .image_encoder import References
@@ -92,3 +92,17 @@ def draw_set(clips: list[list[Moment]], seeds: list[int], *, chunk: int = 64) ->
         captions=tuple(known),
         **packed,
     )
+
+
+def face_pool(*, people: int, pictures: int, first_seed: int) -> Tensor:
+    """`people pictures 3 h w` (uint8): face references of each person at several times, in several clothes."""
+    persons, seeds = [], []
+    for number in range(people):
+        persons += [sample_person(first_seed + number, "train")] * pictures
+        seeds += [first_seed + number * pictures + i for i in range(pictures)]
+    clothes = [sample_clothes(seed, "train") for seed in seeds]
+    drawn = []
+    for start in range(0, len(seeds), 64):
+        some = slice(start, start + 64)
+        drawn.append(as_bytes(render_references(persons[some], clothes[some], seeds=seeds[some])[0]))
+    return rearrange(torch.cat(drawn), "(n s) h w c -> n s c h w", s=pictures)

@@ -1,31 +1,43 @@
-"""The stages of DreaMoving-Tiny as data: what learns, on what, for how long.
+"""The stages of training as data, and DreaMoving-Tiny's: what learns, on what, for how long.
 
-Stage 0 makes what SD1.5 brings along (autoencoder, image encoder, base); the other four are the paper's. [DM §2.4]
-The base, the image control and the Content Guider learn together on pictures: from nothing, a separate text-to-image
-stage would spend most of its time on what the control gives for free. [ours]
+Stage 0 makes what SD1.5 brings along (autoencoder, image encoder, base) and what AnimateDiff does (motion blocks for 16
+frames); the others are the paper's. [DM §2.4] The base, the image control and the Content Guider learn together on
+pictures: from nothing, a separate text-to-image stage would spend most of its time on what the control gives for
+free. [ours] The paper's own numbers are in `stages_sd15.py`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, TypeVar
 
 from torch import nn
 
-from .loop import Schedule
+from ..errors import InputError
+from .schedule import Schedule
 from .trainee import Objective
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """A stage trained on cached latents."""
+    """A stage that learns to denoise latents."""
 
     name: str
     learns: tuple[str, ...]  # prefixes of parameter names in DreaMovingTrainee
     frames: int
-    clips: int  # clips (pictures, if frames is 1) in a batch
+    clips: int  # clips (pictures, if frames is 1) in one pass of one process
     controls: tuple[str, ...]  # kinds of control, taken in turn
     motion: bool  # whether the motion blocks are in place
+    guidance: bool  # whether the Content Guider sees pictures of face and clothes
     schedule: Schedule
     objective: Objective
-    bfloat16: bool = False  # autocast: pays where the CPU has matrix units for it and batches are large
+    init: Literal["as it is", "new motion", "control from motion"] = (
+        "as it is"  # what happens before it starts
+    )
+    size: int = 128  # pixels
+    stride: int = 1  # frames of the video per frame of the clip
+    crop: Literal["center", "random"] = "center"
+    betas: Literal["keep", "linear"] = "keep"  # noise schedule: the base model's, or AnimateDiff's
+    checkpointing: bool = False
 
     def learners(self, trainee: nn.Module) -> dict[str, nn.Parameter]:
         """The parameters that this stage changes, by name."""
@@ -33,6 +45,40 @@ class Stage:
         return found if self.motion else {name: p for name, p in found.items() if ".motion." not in name}
 
 
+Settings = Mapping[str, Any]
+Data = TypeVar("Data", Stage, Schedule, Objective)
+
+
+def changed(stage: Stage, settings: Settings) -> Stage:
+    """The stage with other numbers, by the names of Stage, Schedule and Objective. InputError for unknown ones."""
+    known = {f.name for kind in (Stage, Schedule, Objective) for f in fields(kind)}
+    known -= {"name", "schedule", "objective"}
+    if unknown := sorted(set(settings) - known):
+        raise InputError(
+            f"A stage has no setting {', '.join(unknown)}. There are: {', '.join(sorted(known))}."
+        )
+    schedule, objective = (with_settings(part, settings) for part in (stage.schedule, stage.objective))
+    return replace(with_settings(stage, settings), schedule=schedule, objective=objective)
+
+
+def with_settings(data: Data, settings: Settings) -> Data:
+    """The same with those of the settings that it has."""
+    own = {f.name for f in fields(data)}
+    return replace(data, **{k: checked(k, v, getattr(data, k)) for k, v in settings.items() if k in own})
+
+
+def checked(name: str, value: Any, before: Any) -> Any:
+    """A setting in the type that it had. InputError for another."""
+    if isinstance(before, tuple) and isinstance(value, list):
+        return tuple(value)
+    if isinstance(before, float) and type(value) is int:
+        return float(value)
+    if type(value) is not type(before):
+        raise InputError(f"The setting {name} is like {before!r}, got {value!r}.")
+    return value
+
+
+MOVING = Objective(noise_levels=1, person_weight=1.0, change_weight=4.0)
 BASE = Stage(
     name="base",
     learns=("base.", "text.", "guider.", "controls."),
@@ -40,19 +86,32 @@ BASE = Stage(
     clips=8,
     controls=("pose", "pose", "depth"),
     motion=False,
-    schedule=Schedule(steps=8000, learning_rate=1.5e-3, ema_decay=0.998),
+    guidance=True,
+    schedule=Schedule(steps=8000, learning_rate=1.5e-3, precision="bf16"),
     objective=Objective(noise_levels=2),
-    bfloat16=True,
+)
+MOTION16 = Stage(  # stands in for AnimateDiff's motion module, from which the paper starts [DM §2.2]
+    name="motion16",
+    learns=("motion.",),
+    frames=16,
+    clips=1,
+    controls=("none",),
+    motion=True,
+    guidance=False,
+    init="new motion",
+    schedule=Schedule(steps=3000, learning_rate=1e-3, ema_decay=0.995, precision="bf16"),
+    objective=MOVING,
 )
 LONG_FRAME = Stage(
     name="long_frame",
     learns=("motion.",),
-    frames=16,
+    frames=64,  # from 16 [DM §2.4.2]
     clips=1,
     controls=("none",),  # no control, no image guidance [DM §2.4.2]
     motion=True,
-    schedule=Schedule(steps=500, learning_rate=1e-3, warmup=50, ema_decay=0.99),
-    objective=Objective(noise_levels=1, drop_face=1.0, drop_cloth=1.0, shared_noise=0.3),
+    guidance=False,
+    schedule=Schedule(steps=1000, learning_rate=5e-4, warmup=50, ema_decay=0.99, precision="bf16"),
+    objective=MOVING,
 )
 VIDEO_CONTROL = Stage(
     name="video_control",
@@ -61,37 +120,42 @@ VIDEO_CONTROL = Stage(
     clips=1,
     controls=("pose", "depth"),
     motion=True,
-    schedule=Schedule(steps=500, learning_rate=5e-4, warmup=50, ema_decay=0.99),
-    objective=Objective(  # no image guidance [DM §2.4.3]
-        noise_levels=1, drop_control=0.0, drop_face=1.0, drop_cloth=1.0, shared_noise=0.3
-    ),
+    guidance=False,  # [DM §2.4.3]
+    init="control from motion",
+    schedule=Schedule(steps=2000, learning_rate=5e-4, warmup=50, ema_decay=0.99, precision="bf16"),
+    objective=replace(MOVING, drop_control=0.0),
 )
 EXPRESSION = Stage(
     name="expression",
     learns=("motion.",),  # only the U-Net's motion blocks [DM §2.4.4]
     frames=16,
-    clips=1,
+    clips=2,
     controls=("pose", "pose", "depth"),
     motion=True,
-    schedule=Schedule(steps=500, learning_rate=5e-4, warmup=50, ema_decay=0.99),
-    objective=Objective(noise_levels=1, drop_control=0.0, shared_noise=0.3),
+    guidance=True,
+    schedule=Schedule(steps=2000, learning_rate=1e-3, warmup=50, ema_decay=0.995, precision="bf16"),
+    objective=replace(MOVING, drop_control=0.0),
 )
-STAGES = {stage.name: stage for stage in (BASE, LONG_FRAME, VIDEO_CONTROL, EXPRESSION)}
-AUTOENCODER = Schedule(steps=3600, learning_rate=1.5e-3, ema_decay=0.998, weight_decay=0.0)
-DECODER = Schedule(steps=3000, learning_rate=1e-3, ema_decay=0.998, weight_decay=0.0)
+STAGES = {stage.name: stage for stage in (BASE, MOTION16, LONG_FRAME, VIDEO_CONTROL, EXPRESSION)}
+AUTOENCODER = Schedule(steps=3600, learning_rate=1.5e-3, weight_decay=0.0)
+DECODER = Schedule(steps=3000, learning_rate=1e-3, weight_decay=0.0)
 IMAGE_ENCODER = Schedule(steps=1100, learning_rate=1e-3, ema_decay=0.99)
+FACE_RECOGNISER = Schedule(steps=1500, learning_rate=2e-3, ema_decay=0.99)
 SCHEDULES = {
     "autoencoder": AUTOENCODER,
     "decoder": DECODER,
     "image_encoder": IMAGE_ENCODER,
+    "face_recogniser": FACE_RECOGNISER,
     **{name: stage.schedule for name, stage in STAGES.items()},
 }  # in the order of training
 SECONDS_PER_STEP = {
     "autoencoder": 0.55,
     "decoder": 0.40,
     "image_encoder": 0.27,
+    "face_recogniser": 0.25,
     "base": 0.70,
-    "long_frame": 0.6,
+    "motion16": 0.6,
+    "long_frame": 2.4,
     "video_control": 1.0,
     "expression": 1.0,
-}  # as measured on one core of a server CPU with bfloat16 matrix units: docs/results.md
+}  # of one core of a server CPU with bfloat16 matrix units: docs/results.md; face_recogniser and long_frame are estimates

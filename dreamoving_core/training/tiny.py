@@ -1,8 +1,9 @@
 """Trains DreaMoving-Tiny from nothing, stage after stage; each can be cut and resumes exactly."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from einops import rearrange
@@ -10,77 +11,123 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..bridge.content_guider import numbered_widths
-from ..bridge.trainable import new_autoencoder, new_base, new_content_guider, new_image_encoder
+from ..bridge.trainable import new_base, new_content_guider, new_image_encoder
 from ..tiny.config import TinyConfig
 from . import stages
-from .autoencoder import AutoencoderLoss, autoencoder_step
+from .autoencoder import AutoencoderLoss, crop_source
 from .batches import Batches
 from .dances import DanceSet, as_floats, encode_pictures
+from .draws import rows_drawn, sample_generator
+from .dry_run import dry_run
 from .export import export_tiny
+from .face_recogniser import ArcFaceLoss, export_face_recogniser, face_source, identities
 from .image_encoder import AttributeLoss, penultimate, references_of
-from .loop import Schedule, Trainer, save_atomically
 from .networks import Networks, new_networks
-from .rendering import CLASS_COUNTS, clip_moments, draw_set, picture_moment, picture_pool
+from .preview import previewer
+from .rendering import CLASS_COUNTS, clip_moments, draw_set, face_pool, picture_moment, picture_pool
+from .schedule import Schedule
+from .stages import Stage
+from .trainer import Source, Trainer, save_atomically
+from .warm_start import Results
 
 log = logging.getLogger(__name__)
 
 CROPS = 24  # of 64 x 64 pixels in a batch of the autoencoder
 PICTURES = 4000  # to take crops from
-SETS = {"pictures": (9000, 1), "clips": (360, 16)}  # clips, frames each
+SETS = {1: ("pictures", 9000), 16: ("clips", 360), 64: ("long_clips", 96)}  # frames: name, clips
 REFERENCES = 48  # dancers in a batch of the image encoder
+PEOPLE, FACES = 400, 6  # of the face recogniser: people, pictures of each
+DRY_CLIPS = 8  # drawn for a dry run instead of a whole set
 
 
 class TinyRun:
     """A folder with everything that a run has learned so far."""
 
-    def __init__(self, folder: Path, *, seed: int = 0) -> None:
-        self.folder, self.seed = folder, seed
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        accelerator: Any,
+        seed: int = 0,
+        warm_start: str | Path | None = None,
+        identity: bool = False,
+        settings: Mapping[str, Any] | None = None,
+        tensorboard: bool = False,
+        dry: bool = False,
+    ) -> None:
+        """`settings` are other numbers for the stages (`stages.changed`); `dry` reports and saves nothing."""
+        self.folder, self.seed, self.accelerator, self.dry = folder, seed, accelerator, dry
+        self.identity, self.settings, self.tensorboard = identity, settings or {}, tensorboard
+        self.results = Results(folder, warm_start)
         folder.mkdir(parents=True, exist_ok=True)
 
-    def result(self, stage: str) -> Path:
-        return self.folder / f"{stage}.done.pt"
+    def done(self, stage: str) -> bool:
+        return self.results.own(stage).exists() and not self.dry
 
-    def finished(self, stage: str) -> dict:
-        """The weights that a stage handed on."""
-        if not self.result(stage).exists():
-            raise SystemExit(f"Stage '{stage}' has not been trained in {self.folder}: run it first.")
-        return torch.load(self.result(stage), weights_only=True)
+    def order(self) -> list[str]:
+        """The stages of this run; a face recogniser only where it is wanted."""
+        return [name for name in stages.SCHEDULES if name != "face_recogniser" or self.identity]
 
-    def train(
-        self, stage: str, module: nn.Module, learners: dict, *, schedule: Schedule, loss_of: Callable
-    ) -> None:
-        """Run a stage to its end and keep what it learned."""
-        trainer = Trainer(stage, learners, schedule=schedule, loss_of=loss_of, folder=self.folder)
+    def train(self, name: str, module: nn.Module, *, source: Source, samples: int, **beside: Any) -> None:
+        """Run a stage to its end and keep what it learned: `keeps`, or the module. `schedule` and `preview` go along."""
+        keeps = beside.pop("keeps", module)
+        trainer = Trainer(
+            name,
+            module,
+            source=source,
+            samples=samples,
+            folder=self.folder,
+            accelerator=self.accelerator,
+            seed=self.seed,
+            tensorboard=self.tensorboard,
+            **beside,
+        )
+        if self.dry:
+            log.info("\n".join(dry_run(trainer)))
+            return
         trainer.run()
-        save_atomically({name: p.detach() for name, p in module.state_dict().items()}, self.result(stage))
+        if self.accelerator.is_main_process:
+            weights = {name: p.detach() for name, p in keeps.state_dict().items()}
+            save_atomically(weights, self.results.own(name))
+        self.accelerator.wait_for_everyone()
+
+    def schedule(self, name: str) -> Schedule:
+        """Of a stage that is no Stage."""
+        return stages.with_settings(stages.SCHEDULES[name], self.settings)
+
+    def pool(self, *, first_seed: int) -> tuple[Tensor, Tensor]:
+        return picture_pool(count=DRY_CLIPS if self.dry else PICTURES, first_seed=first_seed)
 
     def autoencoder(self) -> None:
         """Encoder and decoder together."""
         torch.manual_seed(self.seed)
         module = AutoencoderLoss(learn_encoder=True)
-        pool = picture_pool(count=PICTURES, first_seed=100_000_000)
-        loss_of = autoencoder_step(module, pool, batch=CROPS)
-        self.train("autoencoder", module, module.learners(), schedule=stages.AUTOENCODER, loss_of=loss_of)
+        source = crop_source(self.pool(first_seed=100_000_000))
+        self.train("autoencoder", module, source=source, samples=CROPS, schedule=self.schedule("autoencoder"))
 
     def decoder(self) -> None:
         """The decoder alone; the encoder stays what all other stages are trained on."""
         module = AutoencoderLoss(learn_encoder=False)
-        module.load_state_dict(self.finished("autoencoder"))
-        pool = picture_pool(count=PICTURES, first_seed=200_000_000)
-        loss_of = autoencoder_step(module, pool, batch=CROPS)
-        self.train("decoder", module, module.learners(), schedule=stages.DECODER, loss_of=loss_of)
+        self.load(module, ["autoencoder"])
+        source = crop_source(self.pool(first_seed=200_000_000))
+        self.train("decoder", module, source=source, samples=CROPS, schedule=self.schedule("decoder"))
 
-    def dances(self, kind: str) -> DanceSet:
-        """The pictures, or the clips; drawn at the first call."""
-        path = self.folder / f"{kind}.safetensors"
-        if not path.exists():
-            log.info("drawing %s", kind)
-            count, frames = SETS[kind]
-            seeds = list(range(count))
-            clips = [
-                [picture_moment(s)] if frames == 1 else clip_moments(s, num_frames=frames) for s in seeds
-            ]
-            draw_set(clips, seeds).save(path)
+    def load(self, module: nn.Module, names: list[str]) -> None:
+        """What the last of these stages learned; a dry run may go without."""
+        found = self.results.latest(names) if self.dry else self.results.needed(names)
+        if found is not None:
+            module.load_state_dict(found)
+
+    def dances(self, frames: int) -> DanceSet:
+        """The pictures, or the clips of so many frames; drawn at the first call, by the first process."""
+        kind, count = SETS.get(frames, (f"clips{frames}", max(1, 6000 // frames)))
+        path = self.results.find(f"{kind}.safetensors")
+        if self.dry and not path.exists():
+            return draw(DRY_CLIPS, frames)
+        with self.accelerator.main_process_first():
+            if not path.exists():
+                log.info("drawing %s", kind)
+                draw(count, frames).save(path)
         return DanceSet.load(path)
 
     def image_encoder(self) -> None:
@@ -88,84 +135,151 @@ class TinyRun:
         torch.manual_seed(self.seed + 1)
         config = TinyConfig()
         sites = numbered_widths(new_base(config).diffusion_model)
-        guider = new_content_guider(config, sites=sites)
+        guider = new_content_guider(config, sites=sites, identity=self.identity)
         module = AttributeLoss(new_image_encoder(config), guider, kinds=CLASS_COUNTS)
-        dances = self.dances("pictures")
+        dances = self.dances(1)
 
-        def loss_of(_step: int, generator: torch.Generator):
-            return module(
-                references_of(dances, torch.randint(len(dances), (REFERENCES,), generator=generator))
-            )
+        def source(_step: int, generators: list[torch.Generator]) -> tuple:
+            return (references_of(dances, rows_drawn(len(dances), generators)),)
 
-        schedule = stages.IMAGE_ENCODER
-        self.train("image_encoder", module, module.learners(), schedule=schedule, loss_of=loss_of)
+        schedule = self.schedule("image_encoder")
+        self.train("image_encoder", module, source=source, samples=REFERENCES, schedule=schedule)
+
+    def face_recogniser(self) -> None:
+        """The identities that the Content Guider's supplement reads."""
+        torch.manual_seed(self.seed + 3)
+        people, faces = (DRY_CLIPS, 2) if self.dry else (PEOPLE, FACES)
+        module = ArcFaceLoss(people)
+        source = face_source(face_pool(people=people, pictures=faces, first_seed=500_000_000))
+        schedule = self.schedule("face_recogniser")
+        self.train(
+            "face_recogniser",
+            module,
+            source=source,
+            samples=REFERENCES,
+            schedule=schedule,
+            keeps=module.network,
+        )
 
     @torch.no_grad()
-    def latents(self, kind: str, dances: DanceSet) -> Tensor:
+    def latents(self, dances: DanceSet, frames: int) -> Tensor:
         """Model latents `n f c h w` of a set, made once by the encoder."""
-        path = self.folder / f"{kind}.latents.safetensors"
-        if not path.exists():
-            log.info("encoding %s", kind)
-            encoder, _ = new_autoencoder()
-            saved = self.finished("autoencoder")
-            encoder.load_state_dict({k[8:]: v for k, v in saved.items() if k.startswith("encoder.")})
-            flat = rearrange(dances.images, "n f c h w -> (n f) c h w")
-            latents = [encode_pictures(encoder, as_floats(some)) for some in flat.split(32)]
-            folded = rearrange(torch.cat(latents), "(n f) c h w -> n f c h w", n=len(dances))
-            save_file({"latents": folded.contiguous()}, path)
+        kind = SETS[frames][0] if frames in SETS else f"clips{frames}"
+        name = f"{kind}.latents.safetensors"
+        # another run's latents are of its encoder
+        path = self.folder / name if self.results.own("autoencoder").exists() else self.results.find(name)
+        with self.accelerator.main_process_first():
+            if not path.exists() or self.dry:
+                log.info("encoding %s", kind)
+                module = AutoencoderLoss(learn_encoder=False)
+                self.load(module, ["autoencoder"])
+                encoder, device = module.encoder.to(self.accelerator.device), self.accelerator.device
+                flat = rearrange(dances.images, "n f c h w -> (n f) c h w")
+                latents = [
+                    encode_pictures(encoder, as_floats(some.to(device))).cpu() for some in flat.split(32)
+                ]
+                folded = rearrange(torch.cat(latents), "(n f) c h w -> n f c h w", n=len(dances)).contiguous()
+                if self.dry:
+                    return folded
+                save_file({"latents": folded}, path)
         return load_file(path)["latents"]
 
     @torch.no_grad()
     def features(self, dances: DanceSet, vision: nn.Module) -> dict[str, Tensor]:
         """What the frozen image encoder sees in both references: `n m d` each, half precision."""
-        seen = {}
+        vision, seen = vision.to(self.accelerator.device), {}
         for branch in ("face", "cloth"):
-            parts = [penultimate(vision, some).half() for some in getattr(dances, branch).split(64)]
+            pictures = getattr(dances, branch)
+            parts = [
+                penultimate(vision, some.to(self.accelerator.device)).half() for some in pictures.split(64)
+            ]
             seen[branch] = torch.cat(parts)
         return seen
 
-    def networks(self) -> Networks:
-        """Everything as the last finished stage left it."""
+    def networks(self, before: str | None = None) -> Networks:
+        """Everything as the last finished stage left it; of those before a stage, if one is named."""
         torch.manual_seed(self.seed + 2)
-        networks = new_networks(TinyConfig())
-        seen = self.finished("image_encoder")
-        for part in ("vision", "guider"):
-            own = {k.removeprefix(f"{part}."): v for k, v in seen.items() if k.startswith(f"{part}.")}
-            getattr(networks, part).load_state_dict(own)
-        for stage in stages.STAGES:
-            if self.result(stage).exists():
-                networks.load(self.finished(stage))
+        networks = new_networks(TinyConfig(), identity=self.identity)
+        names = list(stages.STAGES)
+        names = names[: names.index(before)] if before else names
+        found = self.results.latest(names)
+        if found is not None:
+            networks.load(found)
+            return networks
+        seen = self.results.latest(["image_encoder"]) if self.dry else self.results.needed(["image_encoder"])
+        for part in ("vision", "guider") if seen else ():
+            networks.load({k: v for k, v in seen.items() if k.startswith(f"{part}.")}, part=part)
         return networks
 
     def stage(self, name: str) -> None:
         """One of the stages that learn from cached latents."""
-        stage = stages.STAGES[name]
-        networks = self.networks()
-        if name == "video_control":
-            networks.start_control_motion()
-        kind = "pictures" if stage.frames == 1 else "clips"
-        dances = self.dances(kind)
-        batches = Batches(
-            dances, stage, latents=self.latents(kind, dances), features=self.features(dances, networks.vision)
+        stage = stages.changed(stages.STAGES[name], self.settings)
+        networks = self.networks(before=name)
+        networks.prepare(stage.init)
+        dances, device = self.dances(stage.frames), self.accelerator.device
+        latents, features = self.latents(dances, stage.frames), {}
+        if stage.guidance:
+            features = self.features(dances, networks.vision)
+        source = Batches(
+            dances.to(device),
+            stage,
+            latents=latents.to(device),
+            features=features,
+            identities=self.identities(dances) if self.identity and stage.guidance else None,
         )
-        trainee = networks.trainee(stage.objective, motion=stage.motion)
+        motion, checkpointing = stage.motion, stage.checkpointing
+        trainee = networks.trainee(stage.objective, motion=motion, checkpointing=checkpointing)
         trainee.requires_grad_(False)
-        learners = stage.learners(trainee)
-        for parameter in learners.values():
+        for parameter in stage.learners(trainee).values():
             parameter.requires_grad_(True)
+        networks.to(device)
+        preview = self.preview(trainee, source, stage) if stage.schedule.preview_every else None
+        self.train(
+            name,
+            trainee,
+            source=source,
+            samples=stage.clips,
+            schedule=stage.schedule,
+            keeps=networks,
+            preview=preview,
+        )
 
-        def loss_of(step: int, generator: torch.Generator):
-            with torch.autocast("cpu", torch.bfloat16, enabled=stage.bfloat16):
-                return trainee(batches.draw(step, generator), generator)
+    def identities(self, dances: DanceSet) -> Tensor:
+        """The face recogniser's view of each dancer's face reference."""
+        module = ArcFaceLoss(1).network
+        self.load(module, ["face_recogniser"])
+        return identities(module, dances).to(self.accelerator.device)
 
-        self.train(name, networks, learners, schedule=stage.schedule, loss_of=loss_of)
+    def preview(self, trainee: nn.Module, source: Batches, stage: Stage):
+        """Previews of the same few clips, through the decoder as it is."""
+        module = AutoencoderLoss(learn_encoder=False)
+        self.load(module, ["autoencoder", "decoder"])
+        decoder = module.decoder.to(self.accelerator.device)
+        generators = [sample_generator(seed=0, stage="preview", step=0, sample=i) for i in range(stage.clips)]
+        batch, _ = source(0, generators)
+
+        @torch.no_grad()
+        def decode(latents: Tensor) -> Tensor:
+            return decoder(latents)
+
+        return previewer(trainee, batch, decode=decode, folder=self.folder, stage=stage.name)
 
     def export(self, folder: Path) -> None:
         """Write Tiny's files from the last finished stages."""
-        steps = sum(
-            stage.schedule.steps for stage in stages.STAGES.values() if self.result(stage.name).exists()
-        )
-        done = "decoder" if self.result("decoder").exists() else "autoencoder"
-        frames = stages.EXPRESSION.frames
-        export_tiny(self.networks(), self.finished(done), folder, frames=frames, steps=steps)
+        finished = [stage for stage in stages.STAGES.values() if self.results.own(stage.name).exists()]
+        steps = sum(stages.changed(stage, self.settings).schedule.steps for stage in finished)
+        frames = max((stage.frames for stage in finished if stage.motion), default=stages.LONG_FRAME.frames)
+        autoencoder = self.results.needed(["autoencoder", "decoder"])
+        export_tiny(self.networks(), autoencoder, folder, frames=frames, steps=steps)
+        if self.identity:
+            module = ArcFaceLoss(1).network
+            self.load(module, ["face_recogniser"])
+            export_face_recogniser(module, folder / "face" / "dreamoving_tiny_face.onnx")
         log.info("wrote DreaMoving-Tiny to %s", folder)
+
+
+def draw(count: int, frames: int) -> DanceSet:
+    """So many clips of the train split, or pictures."""
+    seeds = list(range(count))
+    clips = [[picture_moment(s)] if frames == 1 else clip_moments(s, num_frames=frames) for s in seeds]
+    return draw_set(clips, seeds)

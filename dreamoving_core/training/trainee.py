@@ -4,26 +4,29 @@ It trains on ComfyUI's own U-Net and ControlNet, through the very patches that i
 is what the nodes run. Letters: b clip (a picture is a clip of one frame), f frame, k noise levels per frame.
 """
 
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
 
 import torch
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
+from ..bridge.checkpointing import open_checkpoints
 from ..bridge.content_guider import content_attention_patches
 from ..bridge.insertion import open_insertion
+from ..bridge.trainable import predicts_v, training_attention
+from ..models.video_controlnet import run_checkpointed, run_directly
 from .autograd import saving_copies
 from .dances import as_floats
+from .draws import normals, uniforms
+
+CONDITIONS = ("text", "face", "cloth", "identity", "control", "all")
 
 
-def float32_attention(_default, q: Tensor, k: Tensor, v: Tensor, heads: int, *_args, **_options) -> Tensor:
-    """SDPA in float32, also under autocast: its backward in bfloat16 takes six times as long on a CPU. [ours]"""
-    dtype = q.dtype
-    q, k, v = (rearrange(x.float(), "b n (heads d) -> b heads n d", heads=heads) for x in (q, k, v))
-    with torch.autocast(q.device.type, enabled=False):
-        out = nn.functional.scaled_dot_product_attention(q, k, v)
-    return rearrange(out, "b heads n d -> b n (heads d)").to(dtype)
+def attention(_default, q: Tensor, k: Tensor, v: Tensor, heads: int, *_args, **_options) -> Tensor:
+    """Takes the place of ComfyUI's own, which works in place when memory is short; backward does not survive that."""
+    return training_attention(q, k, v, heads)
 
 
 def copy_of_skip(hidden: Tensor, _options: dict) -> Tensor:
@@ -33,135 +36,177 @@ def copy_of_skip(hidden: Tensor, _options: dict) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """What one optimiser step sees."""
+    """What one pass sees. What is None is not there: no control, no guidance by pictures, no weight on the person."""
 
     latents: Tensor  # b f c h w
-    control: Tensor  # b f c h w, uint8 control pictures of one kind
-    control_kind: str  # "pose", "depth" or "none"
-    person: Tensor  # b f h w, uint8, share of the person in each latent cell
-    face: Tensor  # b n d, image encoder's features of the face reference
-    cloth: Tensor  # b n d
-    token_ids: Tensor  # u n, the unique captions of the batch
-    caption: Tensor  # b, index into token_ids
+    control: Tensor | None = None  # b f c h w, uint8 control pictures of one kind
+    control_kind: str = "none"  # "pose", "depth" or "none"
+    person: Tensor | None = None  # b f h w, uint8, share of the person in each latent cell
+    face: Tensor | None = None  # b n d, image encoder's features of the face reference
+    cloth: Tensor | None = None  # b n d
+    face_known: Tensor | None = None  # b booleans; None: every clip has one
+    cloth_known: Tensor | None = None
+    identity: Tensor | None = None  # b d, the face recogniser's unit vector, zeros without a face
+    face_blank: Tensor | None = None  # 1 n d, what a dropped face shows; None: a dropped face adds nothing
+    cloth_blank: Tensor | None = None
+    token_ids: Tensor | None = None  # u n, the unique captions of the batch, the empty one first
+    text: Tensor | None = None  # u n d instead: the same, encoded by a text encoder that does not learn
+    caption: Tensor  # b, index into token_ids or text
+
+    def to(self, device: torch.device | str) -> "Batch":
+        """The same on a device."""
+        tensors = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "control_kind"}
+        return replace(self, **{name: t.to(device) for name, t in tensors.items() if t is not None})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Objective:
-    """How the loss is drawn. Every number here is our own choice. [ours]"""
+    """How the loss is drawn. What no paper is named for is our own choice. [ours]"""
 
     noise_levels: int = 2  # k: one pass of the hint encoder serves all of them
     person_weight: float = 3.0  # a cell that the person fills counts 1 + this
-    drop_text: float = 0.1
+    drop_text: float = 0.1  # [AD] 0.1; [IPA] 0.05
     drop_face: float = 0.1
     drop_cloth: float = 0.1
+    drop_identity: float = 0.0  # the face recogniser's supplement alone
     drop_control: float = 0.1
-    shared_noise: float = 0.0  # probability that all frames of a clip start from one noise
+    drop_all: float = 0.0  # text, face and cloth together [IPA]
+    shared_noise: float = 0.0  # probability that all frames of a clip start from one noise; [AD] 0
     timestep_power: float = 0.7  # below 1: more draws at high noise, where layout and colours are decided
+    weighting: Literal["uniform", "min_snr"] = "uniform"  # of the loss over noise levels
+    snr_gamma: float = 5.0  # of min_snr, arXiv 2303.09556
+    change_weight: float = 0.0  # on the part of a clip's error that changes from frame to frame
 
 
 class DreaMovingTrainee(nn.Module):
-    """Holds every network once; which of them learn is the stage's business."""
+    """Holds every network once; which of them learn is the stage's business. What is None takes no part."""
 
     def __init__(
         self,
         *,
         base: nn.Module,
-        text: nn.Module,
-        guider: nn.Module,
+        text: nn.Module | None,
+        guider: nn.Module | None,
         controls: dict[str, nn.Module],
         motion: nn.Module | None,
         objective: Objective,
+        checkpointing: bool = False,
+        norms_across_frames: bool = False,
     ) -> None:
+        """`checkpointing` computes activations again in backward; `norms_across_frames` is AnimateDiff v1's way."""
         super().__init__()
         self.base, self.text, self.guider, self.motion = base, text, guider, motion
         self.controls = nn.ModuleDict(controls)
-        self.objective = objective
+        self.objective, self.checkpointing = objective, checkpointing
+        self.norms_across_frames = norms_across_frames
+        if motion is not None:
+            motion.set_checkpointing(checkpointing)
 
-    def forward(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        goal = self.objective
-        clips, frames = batch.latents.shape[:2]
-        levels = goal.noise_levels
-        sigma = self.draw_sigmas(clips, generator)  # (k b)
-        target = repeat(batch.latents, "b f c h w -> (k b f) c h w", k=levels)
-        noise = self.draw_noise(batch.latents, generator)  # (k b f) c h w
+    def forward(self, batch: Batch, generators: list[torch.Generator]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss; a generator for each clip."""
+        batch = batch.to(next(self.base.parameters()).device)
+        goal, frames = self.objective, batch.latents.shape[1]
+        sigma = self.draw_sigmas(generators)  # (k b)
+        target = repeat(batch.latents, "b f c h w -> (k b f) c h w", k=goal.noise_levels)
+        noise = self.draw_noise(batch.latents, generators)  # (k b f) c h w
+        keep = self.draw_keeps(generators)
         sigmas = repeat(sigma, "kb -> (kb f)", f=frames)
         noisy = target + noise * rearrange(sigmas, "n -> n 1 1 1")
+        return self.loss(self.denoise(noisy, sigmas, batch, keep), target, sigmas, batch)
 
-        keep = self.draw_keeps(clips, generator)
-        context = self.context(batch, keep["text"], frames=frames)
-        options = self.options(batch, keep)
+    def denoise(self, noisy: Tensor, sigmas: Tensor, batch: Batch, keep: dict[str, Tensor]) -> Tensor:
+        """The clean latents as the networks see them: `noisy` `(k b f) c h w` at `sigmas` `(k b f)`, any k."""
+        frames = batch.latents.shape[1]
+        levels = len(noisy) // (len(batch.latents) * frames)
+        context = self.context(batch, keep, levels=levels)
+        options = self.options(batch, keep, levels=levels)
         control = self.control(batch, noisy, sigmas, context, keep["control"])
-        with self.motion_inserted(frames):
-            denoised = self.base.apply_model(
+        with self.prepared(frames):
+            return self.base.apply_model(
                 noisy, sigmas, c_crossattn=context, control=control, transformer_options=options
             )
-        return self.loss(denoised, target, sigmas, batch)
 
-    def motion_inserted(self, frames: int) -> AbstractContextManager:
-        """The motion blocks in the U-Net for one forward. Without checkpointing, backward needs no insertion."""
-        if self.motion is None:
-            return nullcontext()
-        return open_insertion(self.base, self.motion, num_frames=frames)
+    @contextmanager
+    def prepared(self, frames: int):
+        """The motion blocks in the U-Net for one forward. Backward needs none of it: checkpoints hold their own layers."""
+        with ExitStack() as stack:
+            if self.motion is not None:
+                across = self.norms_across_frames
+                insertion = open_insertion(
+                    self.base, self.motion, num_frames=frames, norms_across_frames=across
+                )
+                stack.enter_context(insertion)
+            if self.checkpointing and torch.is_grad_enabled():
+                stack.enter_context(open_checkpoints(self.base))
+            yield
 
-    def draw_sigmas(self, clips: int, generator: torch.Generator) -> Tensor:
-        """One noise level per clip and k, spread over the range by strata."""
+    def draw_sigmas(self, generators: list[torch.Generator]) -> Tensor:
+        """One noise level per clip and k, spread over the range by strata: `(k b)`."""
         levels = self.objective.noise_levels
-        u = torch.rand(levels, clips, generator=generator)
+        u = rearrange(uniforms(generators, levels), "b k -> k b")
         u = (torch.arange(levels)[:, None] + u) / levels
-        timestep = 999 * u**self.objective.timestep_power
-        return self.base.model_sampling.sigma(rearrange(timestep, "k b -> (k b)"))
+        timestep = rearrange(999 * u**self.objective.timestep_power, "k b -> (k b)")
+        return self.base.model_sampling.sigma(timestep.to(self.base.model_sampling.sigmas.device))
 
-    def draw_noise(self, latents: Tensor, generator: torch.Generator) -> Tensor:
-        levels, clips = self.objective.noise_levels, len(latents)
-        noise = torch.randn(levels, *latents.shape, generator=generator)
-        if self.objective.shared_noise:
-            shared = torch.rand(levels, clips, generator=generator) < self.objective.shared_noise
-            shared = rearrange(shared, "k b -> k b 1 1 1 1")
+    def draw_noise(self, latents: Tensor, generators: list[torch.Generator]) -> Tensor:
+        """`(k b f) c h w`: independent for each frame, or shared by all frames of a clip."""
+        levels, chance = self.objective.noise_levels, self.objective.shared_noise
+        noise = rearrange(normals(generators, levels, *latents.shape[1:]), "b k ... -> k b ...").to(latents)
+        if chance:
+            shared = rearrange(uniforms(generators, levels) < chance, "b k -> k b 1 1 1 1").to(latents.device)
             noise = torch.where(shared, noise[:, :, :1], noise)
         return rearrange(noise, "k b f c h w -> (k b f) c h w")
 
-    def draw_keeps(self, clips: int, generator: torch.Generator) -> dict[str, Tensor]:
+    def draw_keeps(self, generators: list[torch.Generator]) -> dict[str, Tensor]:
         """Which conditions each clip keeps: `b` booleans."""
-        goal = self.objective
-        drops = {
-            "text": goal.drop_text,
-            "face": goal.drop_face,
-            "cloth": goal.drop_cloth,
-            "control": goal.drop_control,
-        }
-        return {name: torch.rand(clips, generator=generator) >= drop for name, drop in drops.items()}
+        drops = torch.tensor([getattr(self.objective, f"drop_{name}") for name in CONDITIONS])
+        keep = dict(zip(CONDITIONS, (uniforms(generators, len(CONDITIONS)) >= drops).unbind(1), strict=True))
+        together = keep.pop("all")
+        both = {name: keep[name] & together for name in ("text", "face", "cloth")}
+        device = next(self.base.parameters()).device
+        return {name: kept.to(device) for name, kept in (keep | both).items()}
 
-    def context(self, batch: Batch, keep: Tensor, *, frames: int) -> Tensor:
+    def context(self, batch: Batch, keep: dict[str, Tensor], *, levels: int) -> Tensor:
         """Text tokens `(k b f) n d`; row 0 of the unique captions is the empty one."""
-        with saving_copies():
-            encoded = self.text(input_tokens=batch.token_ids)[0]
-        context = encoded[torch.where(keep, batch.caption, 0)]
-        return repeat(context, "b n d -> (k b f) n d", k=self.objective.noise_levels, f=frames)
+        encoded = batch.text
+        if encoded is None:
+            with saving_copies():
+                encoded = self.text(input_tokens=batch.token_ids)[0]
+        context = encoded[torch.where(keep["text"], batch.caption, 0)]
+        return repeat(context, "b n d -> (k b f) n d", k=levels, f=batch.latents.shape[1])
 
-    def options(self, batch: Batch, keep: dict[str, Tensor]) -> dict:
-        """ComfyUI's transformer_options: the Content Guider's patches and this trainer's attention.
-
-        A dropped branch adds nothing, exactly as alpha 0 does.
-        """
-        levels = self.objective.noise_levels
-
-        def spread(rows: Tensor) -> Tensor:
-            return repeat(rows, "b ... -> (k b) ...", k=levels)
-
-        patches = content_attention_patches(
-            self.guider,
-            self.base.diffusion_model,
-            face=spread(self.guider.encode("face", batch.face)),
-            cloth=spread(self.guider.encode("cloth", batch.cloth)),
-            alpha_f=spread(keep["face"].float()),
-            alpha_c=spread(keep["cloth"].float()),
-        )
-        return {
+    def options(self, batch: Batch, keep: dict[str, Tensor], *, levels: int) -> dict[str, Any]:
+        """ComfyUI's transformer_options: the Content Guider's patches and this trainer's attention."""
+        options = {
             "cond_or_uncond": [0] * (levels * len(batch.latents)),
             "patches": {"input_block_patch_after_skip": [copy_of_skip]},
-            "patches_replace": {"attn2": patches},
-            "optimized_attention_override": float32_attention,
+            "optimized_attention_override": attention,
         }
+        if self.guider is None or (batch.face is None and batch.cloth is None):
+            return options
+        terms: dict[str, Tensor | None] = {}
+        for name, alpha in (("face", "alpha_f"), ("cloth", "alpha_c")):
+            tokens, strength = self.image_tokens(name, batch, keep)
+            terms[name] = None if tokens is None else repeat(tokens, "b n d -> (k b) n d", k=levels)
+            terms[alpha] = repeat(strength, "b -> (k b)", k=levels)
+        patches = content_attention_patches(self.guider, self.base.diffusion_model, **terms)
+        return options | {"patches_replace": {"attn2": patches}}
+
+    def image_tokens(self, name: str, batch: Batch, keep: dict[str, Tensor]) -> tuple[Tensor | None, Tensor]:
+        """One branch's tokens `b n d` and strengths `b`: a dropped picture is a blank one, or adds nothing at all."""
+        features, blank = getattr(batch, name), getattr(batch, f"{name}_blank")
+        kept, known = keep[name], getattr(batch, f"{name}_known")
+        if features is None:
+            return None, kept.float()
+        if known is not None:
+            kept = kept & known
+        identity = batch.identity if name == "face" else None
+        if identity is not None:
+            identity = identity * rearrange(keep["identity"] & kept, "b -> b 1")
+        if blank is not None:
+            features = torch.where(rearrange(kept, "b -> b 1 1"), features, blank)
+        strength = kept.float() if blank is None else torch.ones_like(kept, dtype=torch.float32)
+        return self.guider.encode(name, features, identity=identity), strength
 
     def control(
         self, batch: Batch, noisy: Tensor, sigmas: Tensor, context: Tensor, keep: Tensor
@@ -169,15 +214,13 @@ class DreaMovingTrainee(nn.Module):
         """The Video ControlNet's residuals, zero for clips that dropped it."""
         if batch.control_kind == "none":
             return None
-        net, levels, frames = (
-            self.controls[batch.control_kind],
-            self.objective.noise_levels,
-            batch.latents.shape[1],
-        )
+        net, frames = self.controls[batch.control_kind], batch.latents.shape[1]
+        levels = len(noisy) // (len(batch.latents) * frames)
         pictures = rearrange(as_floats(batch.control), "b f c h w -> (b f) c h w")
         features = net.encode_hint(pictures.contiguous(memory_format=torch.channels_last))
         features = repeat(features, "n c h w -> (k n) c h w", k=levels)
         sampling = self.base.model_sampling
+        checkpointing = self.checkpointing and torch.is_grad_enabled()
         residuals = net(
             sampling.calculate_input(sigmas, noisy),
             timesteps=sampling.timestep(sigmas).float(),
@@ -185,18 +228,40 @@ class DreaMovingTrainee(nn.Module):
             hint_features=features,
             num_frames=frames,
             with_motion=self.motion is not None,
-            options={"optimized_attention_override": float32_attention},
+            run_block=run_checkpointed if checkpointing else run_directly,
+            options={"optimized_attention_override": attention},
         )
         gate = repeat(keep.float(), "b -> (k b f) 1 1 1", k=levels, f=frames)
         return {part: [r * gate for r in tensors] for part, tensors in residuals.items()}
 
     def loss(
         self, denoised: Tensor, target: Tensor, sigmas: Tensor, batch: Batch
-    ) -> tuple[Tensor, dict[str, float]]:
-        """Mean square error of v, which is that of the clean latents times (sigma^2 + 1) / sigma^2."""
-        share = repeat(as_floats(batch.person), "b f h w -> (k b f) 1 h w", k=self.objective.noise_levels)
-        weight = 1 + self.objective.person_weight * share
-        error = (denoised - target).square() * weight / weight.mean()
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean square error of what the U-Net predicts, computed from that of the clean latents."""
+        difference = denoised - target
+        error = difference.square()
+        if batch.person is not None:
+            levels = len(denoised) // batch.person.shape[:2].numel()
+            share = repeat(as_floats(batch.person), "b f h w -> (k b f) 1 h w", k=levels)
+            weight = 1 + self.objective.person_weight * share
+            error = error * weight / weight.mean()
+        if self.objective.change_weight:
+            frames = batch.latents.shape[1]
+            error = error + self.objective.change_weight * change(difference, frames=frames).square()
         per_frame = error.mean(dim=(1, 2, 3))
-        loss = (per_frame * (sigmas.square() + 1) / sigmas.square()).mean()
-        return loss, {"x0": float(per_frame.detach().mean())}
+        loss = (per_frame * self.loss_weights(sigmas)).mean()
+        return loss, {"x0": per_frame.detach().mean()}
+
+    def loss_weights(self, sigmas: Tensor) -> Tensor:
+        """What the error of the clean latents is multiplied by: `uniform` gives that of noise, or of v, at weight 1."""
+        snr = 1 / sigmas.square()
+        if self.objective.weighting == "min_snr":
+            return snr.clamp(max=self.objective.snr_gamma)
+        return snr + 1 if predicts_v(self.base) else snr
+
+
+def change(difference: Tensor, *, frames: int) -> Tensor:
+    """What of a clip's errors is not the same in all frames: `(n f) c h w` to the same. A motion block can mend just
+    that; the rest, which is larger, is the base model's. [ours]"""
+    clips = rearrange(difference, "(n f) c h w -> n f c h w", f=frames)
+    return rearrange(clips - clips.mean(dim=1, keepdim=True), "n f c h w -> (n f) c h w")

@@ -24,6 +24,10 @@ SEEDS = [3, 7, 19, 24]  # whole, half and face shots
 FRAMES = 2
 
 
+def generators(count, *, first=0):
+    return [torch.Generator().manual_seed(first + i) for i in range(count)]
+
+
 def drawn_set(*, chunk):
     return draw_set([clip_moments(seed, num_frames=FRAMES) for seed in SEEDS], SEEDS, chunk=chunk)
 
@@ -100,7 +104,7 @@ def test_crops_stay_inside_and_show_the_picture_at_their_place(empty):
     masks = torch.zeros(3, height, width, dtype=torch.bool)
     masks[:, [0, height - 1], [width - 1, 0]] = not empty  # two corners, where a crop could leave the picture
 
-    squares = crops(images, masks, count=300, size=size, generator=torch.Generator().manual_seed(1))
+    squares = crops(images, masks, size=size, generators=generators(300))
 
     assert squares.shape == (300, 3, size, size)
     for square in (squares * 255).round().long():
@@ -116,7 +120,7 @@ def test_three_of_four_crops_are_around_the_person():
     masks = torch.zeros(1, 64, 64, dtype=torch.bool)
     masks[0, 32, 40] = True
 
-    squares = crops(images, masks, count=1000, size=8, generator=torch.Generator().manual_seed(2))
+    squares = crops(images, masks, size=8, generators=generators(1000))
 
     rows, columns = (squares[:, 0] * 255).round(), (squares[:, 1] * 255).round()
     hit = ((rows == 32) & (columns == 40)).flatten(1).any(dim=1)
@@ -147,8 +151,8 @@ def test_everything_in_a_batch_belongs_to_the_row_of_its_latents():
     batches = batches_of(dances, stages.BASE)
     seen = set()
 
-    for step in range(4):
-        batch = batches.draw(step, torch.Generator().manual_seed(step))
+    for step in range(12):
+        batch, _ = batches(step, generators(stages.BASE.clips, first=10 * step))
         rows = batch.latents[:, 0, 0, 0, 0].long()
         seen |= set(rows.tolist())
 
@@ -167,13 +171,15 @@ def test_everything_in_a_batch_belongs_to_the_row_of_its_latents():
     assert len(seen) == 11
 
 
-def test_a_batch_depends_on_its_generator_alone_and_a_stage_without_control_says_so():
+def test_a_batch_depends_on_its_generators_alone_and_a_stage_without_control_says_so():
     dances = rows_that_know_their_number(9, captions=("one", "two"))
     batches = batches_of(dances, stages.LONG_FRAME)
 
-    drawn = [batches.draw(5, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2, 3, 4)]
+    drawn = [batches(5, generators(1, first=seed))[0] for seed in (1, 1, 2, 3, 4)]
 
     assert drawn[0].control_kind == "none"
+    assert drawn[0].control is None
+    assert drawn[0].face is None  # no image guidance either [DM §2.4.2]
     assert torch.equal(drawn[0].latents, drawn[1].latents)
     assert any(not torch.equal(drawn[0].latents, other.latents) for other in drawn[2:])
 

@@ -252,17 +252,8 @@ def batch_of(networks, kind):
 
 def prediction_of_training(networks, batch, noisy, sigmas):
     trainee = networks.trainee(Objective(noise_levels=1), motion=True)
-    keep = {name: torch.tensor([True]) for name in ("text", "face", "cloth", "control")}
-    context = trainee.context(batch, keep["text"], frames=FRAMES)
-    control = trainee.control(batch, noisy, sigmas, context, keep["control"])
-    with trainee.motion_inserted(FRAMES):
-        return networks.base.apply_model(
-            noisy,
-            sigmas,
-            c_crossattn=context,
-            control=control,
-            transformer_options=trainee.options(batch, keep),
-        )
+    keep = {name: torch.tensor([True]) for name in ("text", "face", "cloth", "identity", "control")}
+    return trainee.denoise(noisy, sigmas, batch, keep)
 
 
 def prediction_of_sampling(model, positive, sigma):
