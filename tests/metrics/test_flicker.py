@@ -1,7 +1,7 @@
 import pytest
 import torch
 from dreamoving.dreamoving_core.errors import InputError
-from dreamoving.dreamoving_core.metrics.flicker import flicker
+from dreamoving.dreamoving_core.metrics.flicker import delta_flicker, flicker, motion_amplitude
 
 
 def test_a_still_clip_does_not_flicker_and_black_and_white_in_turn_does_fully():
@@ -31,3 +31,29 @@ def test_one_frame_and_another_count_are_refused():
         flicker(torch.zeros(1, 4, 4, 3))
     with pytest.raises(InputError, match=r"The clip is \[3, 4, 4, 3\] and the truth \[4, 4, 4, 3\]"):
         flicker(torch.zeros(3, 4, 4, 3), torch.zeros(4, 4, 4, 3))
+
+
+def test_delta_flicker_is_the_root_of_the_mean_square_that_the_truth_does_not_do():
+    truth = torch.rand(3, 2, 2, 3, generator=torch.Generator().manual_seed(1))
+    steps = torch.tensor([0.0, 0.3, 0.2]).view(3, 1, 1, 1)  # changes of 0.3 and -0.1
+
+    assert delta_flicker(truth, truth) == 0
+    assert delta_flicker(truth + 0.4, truth) == pytest.approx(0, abs=1e-6)
+    assert delta_flicker(truth + steps, truth) == pytest.approx(((0.09 + 0.01) / 2) ** 0.5, abs=1e-6)
+
+
+def test_motion_amplitude_is_the_root_of_the_mean_square_change():
+    clip = torch.tensor([0.0, 0.3, 0.2]).view(3, 1, 1, 1).expand(3, 2, 2, 3)
+
+    assert motion_amplitude(clip) == pytest.approx(((0.09 + 0.01) / 2) ** 0.5, abs=1e-6)
+    assert motion_amplitude(clip[:1].expand(4, -1, -1, -1)) == 0
+
+
+def test_a_mask_counts_where_it_is_set_in_both_frames():
+    clip, mask = torch.zeros(2, 1, 3, 3), torch.tensor([[[1, 1, 0]], [[0, 1, 1]]])
+    clip[1, 0, :, :] = torch.tensor([0.9, 0.2, 0.7])[:, None]
+
+    assert motion_amplitude(clip, mask=mask) == pytest.approx(0.2, abs=1e-6)
+    assert delta_flicker(clip, torch.zeros_like(clip), mask=mask) == pytest.approx(0.2, abs=1e-6)
+    with pytest.raises(InputError, match="empty in every pair of frames"):
+        motion_amplitude(clip, mask=torch.zeros(2, 1, 3))

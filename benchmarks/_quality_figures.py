@@ -1,0 +1,159 @@
+"""From rows to the figures of the must-show list: means with intervals, paired comparisons, bars, the worst clips."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ..dreamoving_core.metrics.intervals import Interval, bootstrap, bootstrap_ratio
+from ._quality_rows import Rows
+
+PLAIN = ("psnr", "psnr_person", "ssim", "joint_error", "cloth_error", "face_error", "background_error", "warp_error",
+         "warp_error_person", "delta_flicker", "delta_flicker_person", "sharpness", "sharpness_person",
+         "motion_amplitude", "motion_amplitude_person", "cloth_retrieval", "face_retrieval", "expression_error")  # fmt: skip
+HIGHER_IS_BETTER = {"psnr", "psnr_person", "ssim", "cloth_retrieval", "face_retrieval", "caption"}
+TEMPORAL = ("warp_error", "warp_error_person", "delta_flicker", "delta_flicker_person")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where a figure comes from: a metric of a variant ("full/32")."""
+
+    variant: str
+    metric: str
+
+
+def sources(rows: Rows, *, frames: int, clip_frames: int, noise: str) -> Iterator[tuple[str, Source]]:
+    """The figures' names, and what each is the mean of. Variants that were not measured give none."""
+    whole, some = f"full/{clip_frames}", f"/{frames}"
+    for metric in PLAIN:
+        # the plain names of what moves are those of 16 frames, where motion is switched on and off
+        yield f"{metric}_full" if metric in TEMPORAL else metric, Source(variant=whole, metric=metric)
+        yield f"autoencoder_{metric}", Source(variant=f"autoencoder/{clip_frames}", metric=metric)
+    truth = f"truth/{clip_frames}"
+    yield "joint_error_floor", Source(variant=truth, metric="joint_error")
+    yield "joint_error_autoencoder", Source(variant=f"autoencoder/{clip_frames}", metric="joint_error")
+    mean = f"train_mean/{clip_frames}"
+    yield "joint_error_mean_pose", Source(variant=mean, metric="joint_error_mean_pose")
+    base = f"base{some}"
+    for name in ("joint_error", "cloth_error", "face_error"):
+        yield f"{name}_base", Source(variant=base, metric=name)
+        yield f"{name}_train_mean", Source(variant=mean, metric=name)
+        yield f"{name}_background_alone", Source(variant=f"background_alone/{clip_frames}", metric=name)
+    for name in ("control_off", "wrong_pose", "depth", "pose_depth", "true_keypoints"):
+        yield f"joint_error_{name}", Source(variant=name + some, metric="joint_error")
+    yield (
+        "joint_error_truth_of_another_dance",
+        Source(variant=f"truth_of_another_dance/{clip_frames}", metric="joint_error"),
+    )
+    for name in ("cloth_error", "face_error"):
+        yield f"{name}_autoencoder", Source(variant=f"autoencoder/{clip_frames}", metric=name)
+        yield f"{name}_other_base", Source(variant=f"other_base{some}", metric=name)
+        yield f"{name}_other_reference_style", Source(variant=f"other_reference_style{some}", metric=name)
+    yield "cloth_error_off", Source(variant=f"face_only{some}", metric="cloth_error")
+    yield "face_error_off", Source(variant=f"cloth_only{some}", metric="face_error")
+    yield "cloth_error_face_off", Source(variant=f"cloth_only{some}", metric="cloth_error")
+    yield "face_error_cloth_off", Source(variant=f"face_only{some}", metric="face_error")
+    for name in ("cloth_retrieval", "face_retrieval"):
+        yield name, Source(variant=f"swapped{some}", metric=name)
+        yield f"{name}_own", Source(variant=base, metric=name)
+        yield f"{name}_alpha_0", Source(variant=f"text{some}", metric=name)
+        yield f"{name}_autoencoder", Source(variant=f"autoencoder_swapped/{clip_frames}", metric=name)
+        yield f"{name}_old_reference", Source(variant=f"old_reference/{clip_frames}", metric=name)
+        yield f"{name}_train_mean", Source(variant=mean, metric=name)
+    yield "caption_accuracy_own", Source(variant=base, metric="caption")
+    yield "caption_accuracy", Source(variant=f"other_caption{some}", metric="caption")
+    yield "caption_accuracy_place", Source(variant=f"other_caption{some}", metric="caption_place")
+    yield "caption_accuracy_light", Source(variant=f"other_caption{some}", metric="caption_light")
+    yield "caption_accuracy_autoencoder", Source(variant=f"autoencoder/{clip_frames}", metric="caption")
+    yield "caption_accuracy_old_caption", Source(variant=f"old_caption/{clip_frames}", metric="caption")
+    yield "caption_accuracy_train_mean", Source(variant=mean, metric="caption")
+    yield from mode_sources(some)
+    for length, mark in ((16, ""), (64, "_64")):
+        yield from motion_sources(rows, length, mark, noise)
+    face = {"": "face", "_stage3": "face_stage3", "_motion_off": "face_motion_off", "_floor": "truth_face"}
+    for mark, name in {**face, "_autoencoder": "autoencoder_face"}.items():
+        for metric in ("expression_error", "mouth_error", "eyes_error", "brows_error"):
+            yield metric + mark, Source(variant=name + some, metric=metric)
+    for metric in PLAIN[:15]:
+        yield f"{metric}_peer", Source(variant="peer/16", metric=metric)
+        yield f"{metric}_beside_peer", Source(variant="motion_on/16", metric=metric)
+
+
+def mode_sources(some: str) -> Iterator[tuple[str, Source]]:
+    """Must-show 8: every mode's own figures, and the errors over alpha."""
+    modes = {
+        "text": "text",
+        "face": "face_only",
+        "cloth": "cloth_only",
+        "face_cloth": "base",
+        "image_only": "image_only",
+    }
+    for mode, variant in modes.items():
+        for metric in ("joint_error", "cloth_error", "face_error", "background_error"):
+            yield f"{metric}_mode_{mode}", Source(variant=variant + some, metric=metric)
+    yield "caption_accuracy_mode_text", Source(variant=f"text{some}", metric="caption")
+    alphas = {"0": "text", "0.25": "alpha_0.25", "0.5": "alpha_0.5", "0.75": "alpha_0.75", "1": "base"}
+    for alpha, variant in alphas.items():
+        for metric in ("cloth_error", "face_error"):
+            yield f"{metric}_alpha_{alpha}", Source(variant=variant + some, metric=metric)
+
+
+def motion_sources(rows: Rows, length: int, mark: str, noise: str) -> Iterator[tuple[str, Source]]:
+    """Must-show 5. The plain names are the demo's own noise; the other kind's name stands at the end."""
+    names = {"": "motion_on", "_motion_off": "motion_off", f"_{noise}": f"motion_on_{noise}",
+             f"_motion_off_{noise}": f"motion_off_{noise}", "_floor": "autoencoder",
+             "_control_motion_off": "control_motion_off", "_windows": "motion_windows",
+             "_stretch": "motion_stretch"}  # fmt: skip
+    extra = [v.split("/")[0] for v in rows.variants() if v.startswith("motion_") and v.endswith(f"/{length}")]
+    names |= {f"_{v.removeprefix('motion_')}": v for v in extra if v not in names.values()}
+    for name, variant in names.items():
+        for metric in (
+            *TEMPORAL,
+            "sharpness",
+            "motion_amplitude",
+            "motion_amplitude_person",
+            "joint_error",
+            "psnr_person",
+        ):
+            prefix = metric if mark or metric in TEMPORAL else f"{metric}_16"
+            yield f"{prefix}{name}{mark}", Source(variant=f"{variant}/{length}", metric=metric)
+
+
+def figures(rows: Rows, **settings) -> tuple[dict[str, Interval], dict[str, dict[int, list[float]]]]:
+    """Every figure with its interval, and the values behind it by clip."""
+    values: dict[str, dict[int, list[float]]] = {}
+    for name, source in sources(rows, **settings):
+        found = rows.scores(source.variant, source.metric)
+        if found:
+            values[name] = found
+    return {name: bootstrap(list(v.values())) for name, v in values.items()}, values
+
+
+def paired(
+    values: dict[str, dict[int, list[float]]], first: str, second: str
+) -> tuple[Interval, Interval] | None:
+    """Difference (first minus second) and ratio of two figures over the clips that both have; None without any."""
+    clips = sorted(set(values.get(first, {})) & set(values.get(second, {})))
+    if not clips:
+        return None
+    above, below = [values[first][c] for c in clips], [values[second][c] for c in clips]
+    means = [(sum(a) / len(a), sum(b) / len(b)) for a, b in zip(above, below, strict=True)]
+    return bootstrap([[a - b] for a, b in means]), bootstrap_ratio(above, below)
+
+
+def excess_cut(values: dict[str, dict[int, list[float]]], on: str, off: str, floor: str) -> Interval | None:
+    """By how much motion cuts the excess over the floor: 1 - (on - floor) / (off - floor), over the same clips."""
+    clips = sorted(set(values.get(on, {})) & set(values.get(off, {})) & set(values.get(floor, {})))
+    if not clips:
+        return None
+
+    def excess(name: str) -> list[list[float]]:
+        return [[v - sum(values[floor][c]) / len(values[floor][c]) for v in values[name][c]] for c in clips]
+
+    ratio = bootstrap_ratio(excess(on), excess(off))
+    return Interval(mean=1 - ratio.mean, low=1 - ratio.high, high=1 - ratio.low)
+
+
+def worst(values: dict[int, list[float]], metric: str, count: int = 3) -> Sequence[tuple[int, float]]:
+    """The clips that do worst: (seed, mean of its runs)."""
+    means = {clip: sum(runs) / len(runs) for clip, runs in values.items()}
+    return sorted(means.items(), key=lambda item: item[1], reverse=metric not in HIGHER_IS_BETTER)[:count]

@@ -1,0 +1,165 @@
+"""What the quality benchmark writes: JSON, a table, contact sheets and videos side by side."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from ..dreamoving_core.metrics.intervals import Interval
+from ._quality_bars import bars, comparisons, floors_that_pass
+from ._quality_figures import worst
+from ._quality_rows import Rows
+from ._quality_truth import Subject
+from ._quality_variants import Case, Variant
+
+Values = dict[str, dict[int, list[float]]]
+SHOWN = 8  # clips on a contact sheet
+BAR, LEFT = 16, 104  # pixels, for the words above the columns and before the rows
+WORST = (
+    "psnr_person",
+    "joint_error",
+    "cloth_error",
+    "face_error",
+    "background_error",
+    "warp_error",
+    "delta_flicker",
+)
+FILMS = (
+    "full",
+    "motion_on",
+    "motion_off",
+    "motion_windows",
+    "face",
+    "face_stage3",
+    "peer",
+)  # kept whole, as videos
+
+
+def report(rows: Rows, figures: dict[str, Interval], values: Values, *, noise: str) -> dict:
+    """Everything that was measured, ready for JSON; `table` is for people."""
+    mean = {name: interval.mean for name, interval in figures.items()}
+    found = list(bars(mean, values, noise=noise))
+    must_fail = list(floors_that_pass(mean))
+    table = [f"{name:44} {f.mean:9.4f}   [{f.low:.4f}, {f.high:.4f}]" for name, f in sorted(figures.items())]
+    table += ["", *(f"{'holds' if bar.holds else 'FAILS':6} {bar.number:2} {bar.text}" for bar in found)]
+    table += [
+        "",
+        "What must fail:",
+        *(f"{'fails' if fails else 'PASSES'} {text}" for text, fails in must_fail),
+    ]
+    peers = [
+        {"metric": metric, "difference": vars(difference), "ratio": vars(ratio)}
+        for metric, difference, ratio in comparisons(values)
+    ]
+    table += [
+        f"against the peer wiring, {p['metric']}: {p['difference']['mean']:+.4f} "
+        f"[{p['difference']['low']:+.4f}, {p['difference']['high']:+.4f}]"
+        for p in peers
+    ]
+    lowest = {name: worst(values[name], name) for name in WORST if name in values}
+    table += ["", "The worst clips:", *(
+        f"{name:20} " + ", ".join(f"{clip}: {value:.4f}" for clip, value in clips) for name, clips in lowest.items()
+    )]  # fmt: skip
+    return {
+        "figures": mean,
+        "intervals": {name: [f.low, f.high] for name, f in figures.items()},
+        "bars": [vars(bar) for bar in found],
+        "floors": [{"what": text, "fails": fails} for text, fails in must_fail],
+        "peer": peers,
+        "worst": lowest,
+        "per_clip": values,
+        "rows": [vars(row) for _, row in sorted(rows.found.items())],
+        "table": table,
+    }
+
+
+def written(path: Path, found: dict) -> None:
+    """Write the report whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(found, indent=1) + "\n", encoding="utf8")
+    part.replace(path)
+
+
+def keep_pictures(folder: Path, variant: Variant, case: Case, result: Tensor) -> None:
+    """The result's middle frame, and all frames where a video will be made of them."""
+    place = folder / "pictures" / f"{variant.name}_{variant.frames}"
+    place.mkdir(parents=True, exist_ok=True)
+    image(result[len(result) // 2]).save(place / f"{case.seed}.png")
+    if variant.name in FILMS and case.index < SHOWN:
+        np.save(place / f"{case.seed}.npy", as_bytes(result))
+
+
+def sheets(folder: Path, cases: Sequence[Case], variants: Sequence[Variant]) -> Iterator[Path]:
+    """One contact sheet per length (a row per variant, a column per clip) and one GIF per length, side by side."""
+    shown = [case for case in cases if case.index < SHOWN and case.noise_seed == cases[0].noise_seed]
+    for frames, shot in sorted({(v.frames, v.shot) for v in variants}):
+        some = [v for v in variants if v.frames == frames and v.shot == shot]
+        rows = [("truth", [true_frame(case, frames, shot) for case in shown])]
+        rows += [(v.name, [kept_frame(folder, v, case) for case in shown]) for v in some]
+        path = folder / f"sheet_{frames}{'' if shot == 'whole' else f'_{shot}'}.png"
+        contact_sheet([row for row in rows if any(row[1])], [str(case.seed) for case in shown]).save(path)
+        yield path
+        films = [v for v in some if v.name in FILMS]
+        yield from side_by_side(folder, films, shown, frames=frames, shot=shot)
+
+
+def contact_sheet(
+    rows: Sequence[tuple[str, Sequence[Image.Image | None]]], columns: Sequence[str]
+) -> Image.Image:
+    """Pictures in rows and columns with their names."""
+    size = next(picture.size for _, row in rows for picture in row if picture)
+    sheet = Image.new("RGB", (LEFT + size[0] * len(columns), BAR + size[1] * len(rows)), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=11)
+    for column, words in enumerate(columns):
+        draw.text((LEFT + size[0] * (column + 0.5), BAR / 2), words, fill="black", font=font, anchor="mm")
+    for number, (words, row) in enumerate(rows):
+        draw.text((3, BAR + size[1] * (number + 0.5)), words, fill="black", font=font, anchor="lm")
+        for column, picture in enumerate(row):
+            if picture:
+                sheet.paste(picture, (LEFT + size[0] * column, BAR + size[1] * number))
+    return sheet
+
+
+def side_by_side(
+    folder: Path, films: Sequence[Variant], cases: Sequence[Case], *, frames: int, shot: str
+) -> Iterator[Path]:
+    """A GIF per clip: the truth and every film beside each other."""
+    for case in cases[:4]:
+        kept = [(v.name, folder / "pictures" / f"{v.name}_{v.frames}" / f"{case.seed}.npy") for v in films]
+        kept = [(name, path) for name, path in kept if path.is_file()]
+        if not kept:
+            continue
+        truth = Subject(seed=case.seed, frames=frames, shot=shot).truth.images
+        clips = [("truth", as_bytes(truth)), *((name, np.load(path)) for name, path in kept)]
+        pictures = [
+            contact_sheet(
+                [("", [Image.fromarray(clip[i]) for _, clip in clips])], [name for name, _ in clips]
+            )
+            for i in range(frames)
+        ]
+        path = folder / f"clip_{case.seed}_{frames}{'' if shot == 'whole' else f'_{shot}'}.gif"
+        pictures = [p.crop((LEFT, 0, *p.size)) for p in pictures]
+        pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=83, loop=0)
+        yield path
+
+
+def true_frame(case: Case, frames: int, shot: str) -> Image.Image:
+    return image(Subject(seed=case.seed, frames=frames, shot=shot).truth.images[frames // 2])
+
+
+def kept_frame(folder: Path, variant: Variant, case: Case) -> Image.Image | None:
+    path = folder / "pictures" / f"{variant.name}_{variant.frames}" / f"{case.seed}.png"
+    return Image.open(path).convert("RGB") if path.is_file() else None
+
+
+def as_bytes(pictures: Tensor) -> np.ndarray:
+    return (pictures.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+
+
+def image(frame: Tensor) -> Image.Image:
+    return Image.fromarray(np.ascontiguousarray(as_bytes(frame)))

@@ -1,0 +1,168 @@
+"""`python -m dreamoving_core.metrics`: figures of known pictures, and what is refused in words."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from dreamoving.dreamoving_core.errors import InputError
+from dreamoving.dreamoving_core.metrics import __main__ as command
+from dreamoving.dreamoving_core.metrics import video_pairs
+from dreamoving.dreamoving_core.metrics.fidelity import psnr, ssim
+from dreamoving.dreamoving_core.metrics.flicker import delta_flicker, motion_amplitude
+from dreamoving.dreamoving_core.metrics.lpips import backbone_file, why_not
+from dreamoving.dreamoving_core.metrics.sharpness import sharpness
+from dreamoving.dreamoving_core.metrics.video_pairs import clips_in, compare, pairs_in
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def pictures(folder, *, frames=3, size=16, seed=0, add=0):
+    """A folder of numbered PNG pictures, and what is in it."""
+    folder.mkdir(parents=True)
+    clip = torch.randint(0, 200, (frames, size, size, 3), generator=torch.Generator().manual_seed(seed)) + add
+    for number, frame in enumerate(clip):
+        Image.fromarray(frame.numpy().astype(np.uint8)).save(folder / f"{number:04}.png")
+    return clip / 255
+
+
+def test_the_figures_frame_by_frame_are_those_of_the_whole_clip(tmp_path):
+    ours, true = pictures(tmp_path / "ours", seed=1), pictures(tmp_path / "true", seed=2)
+
+    found, notes = compare(tmp_path / "ours", tmp_path / "true")
+
+    assert found.pop("sharpness_ratio") == pytest.approx(sharpness(ours) / sharpness(true))
+    assert found.pop("motion_ratio") == pytest.approx(motion_amplitude(ours) / motion_amplitude(true))
+    assert found == pytest.approx(
+        {
+            "sharpness": sharpness(ours),
+            "motion_amplitude": motion_amplitude(ours),
+            "delta_flicker": delta_flicker(ours, true),
+            "psnr": psnr(ours, true),
+            "ssim": ssim(ours, true),
+        },
+        rel=1e-5,
+    )
+    assert [note for note in notes if "LPIPS is left out" in note]
+
+
+def test_a_clip_beside_itself_is_perfect_and_json_has_no_infinity(tmp_path):
+    pictures(tmp_path / "ours")
+
+    found = command.measured(tmp_path / "ours", tmp_path / "ours")
+
+    assert found["figures"]["psnr"] == math.inf
+    assert found["figures"]["delta_flicker"] == 0
+    assert found["figures"]["ssim"] == pytest.approx(1.0, abs=1e-5)
+    assert json.loads(json.dumps(command.plain(found)))["figures"]["psnr"] is None
+
+
+def test_without_a_truth_only_what_the_clip_itself_tells_is_told(tmp_path):
+    clip = pictures(tmp_path / "ours")
+
+    found, notes = compare(tmp_path / "ours", None)
+
+    assert found == pytest.approx(
+        {"sharpness": sharpness(clip), "motion_amplitude": motion_amplitude(clip)}, rel=1e-5
+    )
+    assert notes == []
+
+
+def test_clips_are_paired_by_name_and_the_mean_is_over_clips(tmp_path):
+    for name, seed in (("a", 1), ("b", 2)):
+        pictures(tmp_path / "ours" / name, seed=seed)
+        pictures(tmp_path / "true" / name, seed=seed, add=25 if name == "a" else 51)
+
+    found = command.measured(tmp_path / "ours", tmp_path / "true")
+
+    assert found["clips"]["a"]["psnr"] == pytest.approx(-20 * math.log10(25 / 255), abs=1e-3)
+    assert found["clips"]["b"]["psnr"] == pytest.approx(-20 * math.log10(51 / 255), abs=1e-3)
+    assert found["figures"]["psnr"] == pytest.approx(
+        (found["clips"]["a"]["psnr"] + found["clips"]["b"]["psnr"]) / 2
+    )
+    lines = command.table(found)
+    assert [line.split()[0] for line in lines[1:4]] == ["a", "b", "mean"]
+
+
+def test_one_frame_has_no_flicker_and_small_frames_no_structural_similarity(tmp_path):
+    pictures(tmp_path / "ours", frames=1, size=8)
+    pictures(tmp_path / "true", frames=1, size=8, seed=1)
+
+    found, notes = compare(tmp_path / "ours", tmp_path / "true")
+
+    assert set(found) == {"sharpness", "sharpness_ratio", "psnr"}
+    assert any("SSIM is left out" in note for note in notes)
+    assert any("one frame alone" in note for note in notes)
+
+
+def test_lpips_says_which_file_it_misses_and_where_it_belongs(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
+
+    assert f"into {tmp_path}" in why_not(512, 512)
+    backbone_file().parent.mkdir()
+    backbone_file().touch()
+    assert why_not(512, 512) is None
+    assert "at least 64 pixels, these are 40 x 512" in why_not(512, 40)
+
+
+def test_lpips_joins_the_figures_where_its_network_is(tmp_path, monkeypatch):
+    pictures(tmp_path / "ours", size=64), pictures(tmp_path / "true", size=64)
+    monkeypatch.setattr(video_pairs, "why_not", lambda height, width: None)
+    monkeypatch.setattr(video_pairs, "lpips", lambda ours, true: (ours - true).abs().mean((1, 2, 3)) + 0.25)
+
+    assert compare(tmp_path / "ours", tmp_path / "true")[0]["lpips"] == pytest.approx(0.25)
+
+
+def test_what_does_not_match_is_refused_in_words(tmp_path):
+    pictures(tmp_path / "three"), pictures(tmp_path / "four", frames=4), pictures(tmp_path / "large", size=20)
+
+    with pytest.raises(
+        InputError, match=r"has more frames than .*three, which ends after 3. Cut both to one length"
+    ):
+        compare(tmp_path / "four", tmp_path / "three")
+    with pytest.raises(InputError, match=r"three ends after 3 frames, .*four goes on"):
+        compare(tmp_path / "three", tmp_path / "four")
+    with pytest.raises(InputError, match=r"is 16 x 16 pixels and .*large 20 x 20"):
+        compare(tmp_path / "three", tmp_path / "large")
+
+
+def test_folders_that_hold_nothing_or_too_much_are_refused(tmp_path):
+    (tmp_path / "empty").mkdir()
+    pictures(tmp_path / "twice" / "a")
+    (tmp_path / "twice" / "a.mp4").touch()
+    pictures(tmp_path / "ours" / "a"), pictures(tmp_path / "ours" / "b"), pictures(tmp_path / "true" / "a")
+
+    with pytest.raises(InputError, match="There is no folder"):
+        clips_in(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="holds no videos"):
+        clips_in(tmp_path / "empty")
+    with pytest.raises(InputError, match=r"holds 'a' twice: a and a\.mp4"):
+        clips_in(tmp_path / "twice")
+    with pytest.raises(
+        InputError, match=r"has nothing called b\. A clip and its truth need the same name; there are: a"
+    ):
+        pairs_in(tmp_path / "ours", tmp_path / "true")
+
+
+def test_the_command_writes_json_prints_a_table_and_refuses_without_a_traceback(tmp_path):
+    pictures(tmp_path / "ours" / "a")
+    words = [sys.executable, "-m", "dreamoving_core.metrics"]
+
+    good = subprocess.run(
+        [*words, str(tmp_path / "ours"), "--json", str(tmp_path / "found.json")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    bad = subprocess.run([*words, str(tmp_path / "nowhere")], cwd=ROOT, capture_output=True, text=True)
+
+    assert good.returncode == 0, good.stderr
+    assert "motion_amplitude" in good.stdout
+    assert set(json.loads((tmp_path / "found.json").read_text())["clips"]) == {"a"}
+    assert bad.returncode == 1
+    assert bad.stderr.startswith("There is no folder")
