@@ -14,6 +14,8 @@ import torch
 
 PARTS = (
     "_pose_figures",
+    "_depth_figures",
+    "_pose_extract_figures",
 )  # each has figures(folder) -> name -> {"value", "at_most" or "at_least", "against"}
 
 

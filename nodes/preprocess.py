@@ -2,6 +2,7 @@
 
 from comfy_api.latest import io
 
+from ..dreamoving_core.bridge.output import temporary_video
 from ..dreamoving_core.preprocess.draw_pose import draw_pose
 from ..dreamoving_core.preprocess.keypoints import encode_pose_keypoint
 from ..dreamoving_core.procdance.clip import ClipSpec
@@ -78,6 +79,10 @@ class DreaMovingSampleClip(io.ComfyNode):
                 io.String.Output("caption", tooltip="A prompt for the scene."),
                 io.Float.Output("frame_rate", tooltip="Frames per second."),
                 io.Image.Output("truth", tooltip="What a perfect model would make of all this."),
+                io.Video.Output(
+                    "video",
+                    tooltip="The driving clip as an mp4 file, as a camera would give it, for Pose Extract.",
+                ),
             ],
         )
 
@@ -97,8 +102,9 @@ class DreaMovingSampleClip(io.ComfyNode):
         keypoints = encode_pose_keypoint(truth.keypoints, width=size, height=size)
         depth = truth.depth[..., None].repeat(1, 1, 1, 3)
         references = truth.face_reference[None], truth.cloth_reference[None]
+        video = temporary_video(clip.driving, frame_rate=spec.fps, prefix="dreamoving_driving")
         return io.NodeOutput(
-            clip.driving, keypoints, depth, *references, truth.caption, spec.fps, truth.images
+            clip.driving, keypoints, depth, *references, truth.caption, spec.fps, truth.images, video
         )
 
 

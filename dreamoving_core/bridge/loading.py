@@ -41,6 +41,8 @@ FOLDERS = {
     "animatediff_motion_lora": PUBLIC_SUFFIXES,
     "ipadapter": PUBLIC_SUFFIXES,
     "insightface": frozenset({".onnx"}),
+    "dwpose": frozenset({".onnx"}),
+    "zoedepth": PUBLIC_SUFFIXES,
 }
 
 ModelKind = Literal["motion", "motion_lora", "control", "guider"]

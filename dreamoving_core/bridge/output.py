@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 import comfy.model_management
-import comfy.utils
 import folder_paths
 from comfy.cli_args import args
+from comfy_api.latest import Input, InputImpl
+from torch import Tensor
 
 from ..errors import InputError
+from ..video.encode import encode_video
+from .progress import Progress
 from .provenance import provenance
 
 Item = TypeVar("Item")
@@ -76,10 +79,18 @@ def run_metadata(hidden: Any) -> dict[str, str]:
     return {key: json.dumps(value) for key, value in values.items()}
 
 
-def watched(items: Iterable[Item], *, total: int) -> Iterator[Item]:
-    """Passes `items` on, moves the node's progress bar, and stops the run when the user cancels it."""
-    progress = comfy.utils.ProgressBar(total)
+def watched(items: Iterable[Item], *, total: int, unit: str = "frames") -> Iterator[Item]:
+    """Passes `items` on, shows progress and time left on the node, and stops the run when the user cancels it."""
+    progress = Progress(total, unit=unit)
     for item in items:
         comfy.model_management.throw_exception_if_processing_interrupted()
         yield item
-        progress.update(1)
+        progress.update()
+
+
+def temporary_video(frames: Tensor, *, frame_rate: float, prefix: str) -> Input.Video:
+    """An mp4 of `f h w c` in ComfyUI's temp folder, as a VIDEO: what a camera's file would be."""
+    height, width = frames.shape[1:3]
+    file = output_file(prefix, "mp4", width=width, height=height, keep=False)
+    encode_video(file.path, frames, format="mp4", frame_rate=frame_rate)
+    return InputImpl.VideoFromFile(file.path)

@@ -50,6 +50,20 @@ class Face:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Detected:
+    """Faces in BGR `pixels` that have a border of `margin`: boxes `n 5` (left, top, right, bottom, score), points `n 5 2`."""
+
+    pixels: np.ndarray
+    margin: int
+    boxes: np.ndarray
+    points: np.ndarray
+
+    @property
+    def areas(self) -> np.ndarray:
+        return (self.boxes[:, 2] - self.boxes[:, 0]) * (self.boxes[:, 3] - self.boxes[:, 1])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class FaceRecogniser:
     """A detector and a recogniser. `space` is the pack whose vectors it makes, "" when that is not known."""
 
@@ -59,17 +73,23 @@ class FaceRecogniser:
     recogniser: Any
 
     def largest_face(self, picture: Tensor) -> Face | None:
-        """The face with the largest box, or None. Pictures are tried with wider and wider borders."""
+        """The face with the largest box, or None."""
+        found = self.detect(picture)
+        if not len(found.boxes):
+            return None
+        points = found.points[int(found.areas.argmax())]
+        return Face(keypoints=points - found.margin, identity=self.identity(found.pixels, points))
+
+    def detect(self, picture: Tensor) -> "Detected":
+        """Every face of a picture, which is tried with wider and wider borders until there is one."""
         pixels = bgr(picture)
         for border in BORDERS:
             margin = round(border * max(pixels.shape[:2]))
             padded = np.pad(pixels, ((margin, margin), (margin, margin), (0, 0)))
             boxes, points = self.detector.detect(padded, input_size=(DETECTOR_SIZE, DETECTOR_SIZE))
             if len(boxes):
-                areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-                found = points[int(areas.argmax())]
-                return Face(keypoints=found - margin, identity=self.identity(padded, found))
-        return None
+                break
+        return Detected(pixels=padded, margin=margin, boxes=boxes, points=points)
 
     def identity(self, pixels: np.ndarray, keypoints: np.ndarray) -> Tensor:
         """The vector of one face in BGR pixels, of length 1: FaceID was trained on such. [IPA]"""

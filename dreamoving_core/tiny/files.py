@@ -11,4 +11,8 @@ MOTION = "dreamoving_tiny_motion.safetensors"
 CONTROL_POSE = "dreamoving_tiny_control_pose.safetensors"
 CONTROL_DEPTH = "dreamoving_tiny_control_depth.safetensors"
 CONTENT_GUIDER = "dreamoving_tiny_content_guider.safetensors"
+DEPTH = "dreamoving_tiny_depth"  # the depth detector: a folder, as transformers writes ZoeDepth
 ALL = (UNET, TEXT, VISION, AUTOENCODER, MOTION, CONTROL_POSE, CONTROL_DEPTH, CONTENT_GUIDER)
+# its detectors stand by themselves: pose and depth from a picture, for drawn dancers
+PERSON_DETECTOR = "dreamoving_tiny_person.onnx"
+POINT_DETECTOR = "dreamoving_tiny_points.onnx"

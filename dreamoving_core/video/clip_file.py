@@ -12,8 +12,9 @@ from torch import Tensor
 from ..errors import InputError
 from .decode import Source, decoded, frame_rate_of, name_of, opened, probe_video
 from .pictures import is_pictures, picture_pixels
-from .pixels import to_floats
+from .pixels import eight_bits, to_floats
 
+EXPECTED = 0.9  # [ours] of the frames that a header tells; some count one too many
 CHUNK_BYTES = 96 * 2**20  # [ours] of frames in memory at once while a clip runs backwards
 
 Stamped = Iterator[tuple[int, np.ndarray]]
@@ -28,6 +29,7 @@ class FileClip:
     def __init__(self, source: Source, *, start: float = 0.0, duration: float = 0.0):
         self.source, self.start, self.duration = source, start, duration
         self._stamps: list[int] | None = None  # of all frames, once the clip was played
+        self._promised = 0  # frames of the whole file as its header counts them; 0 where it doesn't
         if is_pictures(source):
             info = probe_video(source)
             self.frame_rate, self._tick = info.frame_rate, 1 / info.frame_rate
@@ -36,6 +38,7 @@ class FileClip:
             with opened(source) as container:
                 stream = container.streams.video[0]
                 self.frame_rate, self._tick = frame_rate_of(stream), Fraction(stream.time_base)
+                self._promised = stream.frames
                 length = float(container.duration / av.time_base) if container.duration else 0.0
                 self._has_audio = any(found.codec_context for found in container.streams.audio)
         heard = max(0.0, length - start)
@@ -49,15 +52,35 @@ class FileClip:
         return max(1, round(self._length * self.frame_rate))
 
     @property
+    def damage(self) -> str:
+        """A sentence when the file, played to its end, held clearly fewer frames than its header says; else empty."""
+        if self._stamps is None or self.start or self.duration:
+            return ""
+        told = self._promised or round(self._length * self.frame_rate)
+        if len(self._stamps) >= EXPECTED * told:
+            return ""
+        return (
+            f"{name_of(self.source)} ends early: {len(self._stamps)} of about {told} frames could be read. It is damaged, or "
+            "its download was cut short: fetch or export it again."
+        )
+
+    @property
     def sound(self) -> "FileSound | None":
         return FileSound(self) if self._has_audio else None
 
     def forward(self) -> Iterator[Tensor]:
         """Every frame, one in memory at a time."""
+        return map(to_floats, self._shown())
+
+    def pictures(self) -> Iterator[np.ndarray]:
+        """The same as `h w 3` uint8, without alpha."""
+        return map(eight_bits, self._shown())
+
+    def _shown(self) -> Iterator[np.ndarray]:
         stamps = []
         for stamp, pixels in self._play():
             stamps.append(stamp)
-            yield to_floats(pixels)
+            yield pixels
         if not stamps:
             raise InputError(
                 f"{name_of(self.source)} has no frame after second {self.start:g}. Choose an earlier start, or fetch "

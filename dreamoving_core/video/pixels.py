@@ -51,6 +51,12 @@ def to_floats(pixels: np.ndarray) -> Tensor:
     return torch.from_numpy(numbers).to(torch.float32).div_(highest)
 
 
+def eight_bits(pixels: np.ndarray) -> np.ndarray:
+    """`h w c` uint8 or uint16 -> `h w 3` uint8; alpha is left out."""
+    colours = pixels[..., :3]
+    return np.ascontiguousarray(colours if pixels.dtype == np.uint8 else (colours >> 8).astype(np.uint8))
+
+
 def pad_to(pixels: np.ndarray, *, multiple: int) -> np.ndarray:
     """Repeats the last row and column until both sides are a multiple of `multiple`."""
     height, width = pixels.shape[:2]

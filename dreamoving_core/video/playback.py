@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Protocol
 
+import numpy as np
 from torch import Tensor
 
 from .layout import beside, check_counts
+from .pixels import to_bytes
 
 
 class Clip(Protocol):
@@ -22,6 +24,15 @@ class Clip(Protocol):
     def backward(self) -> Iterator[Tensor]: ...
 
 
+class Pictures(Protocol):
+    """Frames for networks that take bytes, `h w 3` uint8 RGB."""
+
+    @property
+    def num_frames(self) -> int: ...
+
+    def pictures(self) -> Iterator[np.ndarray]: ...
+
+
 class ImageClip:
     """An IMAGE, `f h w c`. Nothing is copied."""
 
@@ -34,6 +45,10 @@ class ImageClip:
 
     def forward(self) -> Iterator[Tensor]:
         yield from self.images
+
+    def pictures(self) -> Iterator[np.ndarray]:
+        """Each frame as `h w 3` uint8."""
+        return (to_bytes(image, number=i) for i, image in enumerate(self.images, start=1))
 
     def backward(self) -> Iterator[Tensor]:
         return (self.images[i] for i in range(len(self.images) - 1, -1, -1))
