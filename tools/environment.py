@@ -11,10 +11,11 @@ import shutil
 import subprocess
 import sys
 import venv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..dreamoving_core.doctor.packages import OPENCV, RUNTIMES
 from ..dreamoving_core.errors import SetupError
 from .console import Progress, say
 
@@ -23,16 +24,29 @@ TORCH = "torch>=2.14,<2.15"
 OURS = "made-by-run-py"  # in a .venv: its presence says that we created it
 STAMP = "complete.json"  # in a .venv: its presence says that it is whole, its content what is in it
 
+# Packages that bring the same module: whoever has one of them needs no other.
+ALIKE = {"opencv-python": OPENCV, "onnxruntime": RUNTIMES}
+
 # Exact pins are passed over: a person's ComfyUI is often a little older or newer than its requirements file.
 PROBE = """
 import json, sys
 try:
-    from importlib.metadata import version
+    from importlib.metadata import PackageNotFoundError, version
     from packaging.requirements import Requirement
+
+    def version_of(name, others):
+        for one in (name, *others):
+            try:
+                return version(one)
+            except PackageNotFoundError:
+                continue
+        return version(name)
+
+    alike = json.loads(sys.argv[2])
     for line in json.loads(sys.argv[1]):
         need = Requirement(line)
         if need.marker is None or need.marker.evaluate():
-            found = version(need.name)
+            found = version_of(need.name, alike.get(need.name, ()))
             if "==" not in str(need.specifier) and not need.specifier.contains(found, prereleases=True):
                 raise ImportError(f"{line} is needed, {found} is installed")
     import torch, torchvision, torchaudio
@@ -88,11 +102,14 @@ def venv_python(folder: Path) -> Path:
     return folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
 
 
-def missing(python: Path, needed: list[str]) -> str:
-    """What `python` lacks, in words; empty when it has everything. Imports torch there, for its libraries may not match."""
+def missing(python: Path, needed: list[str], *, alike: Mapping[str, Sequence[str]] = ALIKE) -> str:
+    """What `python` lacks, in words; empty when it has everything. Imports torch there, for its libraries may not match.
+
+    `alike`: packages that may stand in for a needed one.
+    """
     if python == Path(sys.executable) and importlib.util.find_spec("torch") is None:
         return "torch is not installed"
-    command = [str(python), "-c", PROBE, json.dumps(needed)]
+    command = [str(python), "-c", PROBE, json.dumps(needed), json.dumps(alike)]
     done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     try:
         return json.loads(done.stdout.strip().splitlines()[-1])

@@ -64,7 +64,7 @@ def prepare(root: Path, *, develop: bool) -> Place:
     """Find or make everything; `develop` asks for the packages of tests, checks and benchmarks too."""
     with only_one(root / ".cache" / "setup.lock"):
         comfyui = find_comfyui(root, environ=dict(os.environ))
-        run = (comfyui / "requirements.txt", root / "requirements.txt")
+        run = (comfyui / "requirements.txt", root / "requirements-run.txt")
         requirements = Requirements(run=run, develop=(root / "requirements-dev.txt",))
         return Place(root=root, comfyui=comfyui, python=find_python(root, requirements, develop=develop))
 

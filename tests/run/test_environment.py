@@ -136,6 +136,14 @@ def test_what_a_python_lacks_is_named(line: str, lacking: str) -> None:
     assert re.search(lacking, missing(Path(sys.executable), [line]))
 
 
+def test_another_package_that_brings_the_same_module_may_stand_in() -> None:
+    stand_in = {"no-such-package": ["nor-this", "pytest"]}
+
+    assert missing(Path(sys.executable), ["no-such-package>=1"], alike=stand_in) == ""
+    assert "is installed" in missing(Path(sys.executable), ["no-such-package>=1000"], alike=stand_in)
+    assert "no-such-package" in missing(Path(sys.executable), ["no-such-package>=1"])
+
+
 def test_comments_and_options_are_not_requirements(tmp_path: Path) -> None:
     file = tmp_path / "r.txt"
     file.write_text("# a\nnumpy>=1  # why\n\n-r other.txt\n--pre\nx @ https://example.org/x#egg=x\n")
