@@ -26,6 +26,7 @@ from .scores import (
     truth_of,
 )
 
+POSES_COME_BY = {"DreaMovingDrawPose": "keypoints", "DreaMovingPoseExtract": "video"}  # from Sample Clip
 FIRST_SEED = 1000  # the demo's own default seed is not among them
 
 
@@ -54,8 +55,9 @@ def wrong_pose(graph: dict, seed: int) -> dict:
     inputs = {**graph[source]["inputs"], "dance_seed": seed}
     graph[other] = {"class_type": "DreaMovingSampleClip", "inputs": inputs}
     for node in graph.values():
-        if node["class_type"] == "DreaMovingDrawPose":
-            node["inputs"]["keypoints"] = [other, node["inputs"]["keypoints"][1]]
+        name = POSES_COME_BY.get(node["class_type"])
+        if name and node["inputs"][name][0] == source:
+            node["inputs"][name] = [other, node["inputs"][name][1]]
     return graph
 
 

@@ -4,6 +4,7 @@ Names, types, defaults and the order of widgets come from the server's own /obje
 """
 
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +36,7 @@ class Node:
     title: str
     pack: tuple[str, str]  # registry name and version
     colour: tuple[str, str] | None = None
+    models: tuple[dict[str, str], ...] = ()  # public files that its widgets name
 
     def out(self, name: str | int = 0) -> Output:
         """An output by its name (or place)."""
@@ -65,8 +67,14 @@ class Graph:
         width: int = 300,
         title: str | None = None,
         colour: tuple[str, str] | None = None,
+        models: tuple[dict[str, str], ...] = (),
+        room: int = 0,
     ) -> Node:
-        """Add a node. `inputs` are widget values or outputs of earlier nodes; the rest keeps its defaults."""
+        """Add a node. `inputs` are widget values or outputs of earlier nodes; the rest keeps its defaults.
+
+        `models` says where the files that the widgets name come from (`name`, `url`, `directory`, perhaps `hash`);
+        `room` is what the node needs below its widgets, in pixels, for what it shows.
+        """
         if type_ not in self.object_info:
             raise GraphError(f"The server has no node {type_}.")
         info = self.object_info[type_]
@@ -75,7 +83,7 @@ class Graph:
         links = {name: value for name, value in inputs.items() if isinstance(value, Output)}
         values = {spec.name: spec.default for spec in specs if spec.is_widget}
         values |= {name: value for name, value in inputs.items() if name not in links}
-        check_inputs(type_, specs, values, links)
+        check_inputs(type_, specs, values, links, known_files={entry["name"] for entry in models})
         node = Node(
             id=1 + len(self.nodes) + len(self.notes),
             type=type_,
@@ -84,12 +92,13 @@ class Graph:
             values=values,
             links=links,
             pos=pos,
-            size=(width, height(specs, len(info["output"]))),
+            size=(width, height(specs, len(info["output"])) + room),
             title=title or info["display_name"] or type_,
             pack=next(
                 pack for prefix, pack in self.versions.items() if info["python_module"].startswith(prefix)
             ),
             colour=colour,
+            models=models,
         )
         self.nodes.append(node)
         return node
@@ -177,8 +186,14 @@ def sockets(node: Node) -> list[InputSpec]:
 
 
 def check_inputs(
-    type_: str, specs: list[InputSpec], values: dict[str, Any], links: dict[str, Output]
+    type_: str,
+    specs: list[InputSpec],
+    values: dict[str, Any],
+    links: dict[str, Output],
+    *,
+    known_files: Collection[str] = (),
 ) -> None:
+    """Raises GraphError for what the node would refuse. Files are others' to bring: no server need have them."""
     known = {spec.name: spec for spec in specs}
     for name in (*values, *links):
         if name not in known:
@@ -193,8 +208,13 @@ def check_inputs(
             raise GraphError(f"{type_} needs its input {spec.name!r} ({spec.type}).")
         if spec.name in values and not spec.is_widget:
             raise GraphError(f"{type_}.{spec.name} takes a link ({spec.type}), got {values[spec.name]!r}.")
-        choices = spec.options.get("options")
-        if choices and spec.name in values and values[spec.name] not in choices:
+        choices = None if spec.takes_uploads else spec.options.get("options")
+        if (
+            choices
+            and values.get(spec.name) not in known_files
+            and spec.name in values
+            and values[spec.name] not in choices
+        ):
             raise GraphError(f"{type_}.{spec.name} is one of {choices}, got {values[spec.name]!r}.")
 
 
@@ -202,7 +222,7 @@ def height(specs: list[InputSpec], outputs: int) -> int:
     widgets = [spec for spec in specs if spec.is_widget]
     rows = ROW * max(len(specs) - len(widgets), outputs)
     boxes = sum(TEXT_BOX for spec in widgets if spec.options.get("multiline"))
-    return 16 + rows + boxes + WIDGET_ROW * (len(widgets) + sum(spec.has_control for spec in widgets))
+    return 16 + rows + boxes + WIDGET_ROW * (len(widgets) + sum(len(spec.follower) for spec in widgets))
 
 
 def _api_value(node: Node, spec: InputSpec) -> Any:
@@ -233,13 +253,15 @@ def _ui_node(
     widgets: list[Any] = []
     for spec in node.specs:
         if spec.is_widget:
-            widgets += [node.values[spec.name], "fixed"] if spec.has_control else [node.values[spec.name]]
+            widgets += [node.values[spec.name], *spec.follower]
     drawn = {"id": node.id, "type": node.type, "pos": list(node.pos), "size": list(node.size), "flags": {}}
     drawn |= {"order": order, "mode": 0, "inputs": inputs, "outputs": outputs, "title": node.title}
     drawn |= {
         "properties": {"Node name for S&R": node.type, "cnr_id": name, "ver": version},
         "widgets_values": widgets,
     }
+    if node.models:
+        drawn["properties"]["models"] = list(node.models)
     if node.colour:
         drawn |= {"color": node.colour[0], "bgcolor": node.colour[1]}
     return drawn

@@ -1,39 +1,144 @@
-"""The stories of `workflows/`, each described once. `python run.py workflows` writes their files anew."""
+"""The files of `workflows/` and `subgraphs/`, each story described once. `python run.py workflows` writes them anew."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 from ..dreamoving_core.batch.client import Client
-from .demo import DEMO_GRAPH, DEMO_SEED, DEMO_WORKFLOW, temporary_server
-from .graph import NEGATIVE, POSITIVE, Graph
+from ..dreamoving_core.catalogue.graphs import Asked
+from ..dreamoving_core.catalogue.stories import STORIES as NEEDS
+from .blueprint import Blueprint, named
+from .demo import DEMO_GRAPH, DEMO_WORKFLOW, temporary_server
+from .graph import Graph
+from .layout import Steps
 from .node_schema import ObjectInfo
 from .place import Place
+from .stories.dances import DANCES
+from .stories.finish import FINISH
+from .stories.full_kit import FullKit
+from .stories.kit import Kit
+from .stories.preparation import PREPARATION
+from .stories.retouch import RETOUCH
+from .stories.speeds import SPEEDS
+from .stories.stages import CATEGORY, STAGES, Stage
+from .stories.story import Story
+from .stories.styles import STYLES
+from .stories.tiny_demo import tiny_demo
+from .stories.tiny_kit import TinyKit
 
 COMFYUI = ("comfy-core", "0.30.0")
-FRAMES, SIZE = 32, 128  # what the tiny model was trained on
-STEPS, CFG = 10, 1.5  # [ours] the best of those tried on held-out dances (docs/results.md)
-
-DEMO_NOTE = """## DreaMoving in one graph, no downloads
-
-Press **Run**. A person from two pictures (face, clothes) dances as the driving clip does, in the scene of the prompt.
-
-The model is **DreaMoving-Tiny**: it comes with the pack, was trained on drawn dancers, makes 128 x 128 pixels and runs on
-any computer. It shows how the parts fit, not what full-size models look like.
-
-* **Sample Clip**, `seed`: another person, other clothes, another scene and dance.
-* **Apply Content Guider**, `alpha_f` and `alpha_c`: how much the face and the clothes count; 0 leaves them to the prompt.
-* **Apply ControlNet**, `strength`: how strictly the poses are followed.
-* **Apply Motion**, `strength` 0: every frame on its own.
-* **Sample Video**, `noise`: `shared` starts all frames from the same noise, which is what keeps this small model calm.
-"""
+APP = ".app.json"  # ComfyUI's App Mode
+FORM = (  # what is set there, in its order
+    ("DreaMovingSampleClip", "seed"),
+    ("DreaMovingApplyContentGuider", "alpha_f"),
+    ("DreaMovingApplyContentGuider", "alpha_c"),
+    ("DreaMovingSampler", "seed"),
+    ("DreaMovingSampler", "steps"),
+)
+RESULT = "DreaMovingVideoCombine"
+TINY_POSE_DETECTORS = ("dreamoving_tiny_person.onnx", "dreamoving_tiny_points.onnx")
+TINY_DEPTH_DETECTOR = "dreamoving_tiny_depth"
+FULL = FullKit()
+STORIES: dict[str, Story] = {
+    story.name: story for story in (*DANCES, *STYLES, *SPEEDS, *RETOUCH, PREPARATION, FINISH)
+}
 
 
 def emit(object_info: ObjectInfo, root: Path) -> dict[str, str]:
     """Every workflow file: path below the pack -> text."""
-    ours = ("dreamoving", pack_version(root))
-    demo = Graph("00 Tiny demo", object_info, {"custom_nodes.": ours, "": COMFYUI})
+    demo = blank("00 Tiny demo", object_info, root)
     tiny_demo(demo)
-    return {DEMO_WORKFLOW: to_text(demo.ui()), DEMO_GRAPH: to_text(demo.api())}
+    emitted = {DEMO_WORKFLOW: to_text(demo.ui()), DEMO_GRAPH: to_text(demo.api())}
+    emitted[DEMO_WORKFLOW.removesuffix(".json") + APP] = to_text(app(demo))
+    for story in STORIES.values():
+        full, tiny = (described(story, kit, object_info, root) for kit in (FULL, tiny_kit(root)))
+        emitted[workflow_path(story)] = to_text(full.ui())
+        emitted[api_path(story)] = to_text(full.api())
+        emitted[tiny_path(story)] = to_text(tiny.api())
+    for stage in STAGES:
+        emitted[f"subgraphs/{stage.name}.json"] = to_text(blueprint(stage, FULL, object_info, root).ui())
+    return emitted
+
+
+def tiny_kit(root: Path) -> TinyKit:
+    """Tiny as it is in the pack: without a detector of its own, a drawn dance tells its poses or depth."""
+    weights = root / "dreamoving_core" / "tiny" / "weights"
+    return TinyKit(
+        detects_poses=all((weights / name).exists() for name in TINY_POSE_DETECTORS),
+        detects_depth=(weights / TINY_DEPTH_DETECTOR).exists(),
+    )
+
+
+def blank(title: str, object_info: ObjectInfo, root: Path) -> Graph:
+    return Graph(title, object_info, {"custom_nodes.": ("dreamoving", pack_version(root)), "": COMFYUI})
+
+
+def described(story: Story, kit: Kit, object_info: ObjectInfo, root: Path) -> Graph:
+    """The story's graph, built with a kit."""
+    graph = blank(f"{title(story)}{' (Tiny)' if kit.tiny else ''}", object_info, root)
+    steps = Steps(graph)
+    story.build(steps, kit)
+    steps.note(read_me(story))
+    return graph
+
+
+def app(demo: Graph) -> dict[str, Any]:
+    """The quick start in ComfyUI's App Mode: what can be set as a form, and the video."""
+    workflow = demo.ui()
+    numbers = {node.type: str(node.id) for node in demo.nodes}
+    inputs = [[numbers[type_], widget] for type_, widget in FORM]
+    shown = {"linearMode": True, "linearData": {"inputs": inputs, "outputs": [numbers[RESULT]]}}
+    return workflow | {"id": named(demo.name, "app"), "extra": workflow["extra"] | shown}
+
+
+def blueprint(stage: Stage, kit: Kit, object_info: ObjectInfo, root: Path) -> Blueprint:
+    """The stage as one node, built with a kit."""
+    graph = blank(stage.name, object_info, root)
+    made = Blueprint(graph, category=CATEGORY, about=stage.about, aliases=stage.aliases)
+    stage.build(made, kit)
+    return made
+
+
+def read_me(story: Story) -> str:
+    """The note beside a graph: what it does, which files it needs, and whose numbers these are."""
+    needs = NEEDS[story.name]
+    listed = "\n".join(file_line(asked) for asked in needs if asked.file)
+    return f"## {story.name}\n\n{story.about}\n\n### Model files\n\n{listed or 'None.'}\n\n### Where the numbers come from\n\n{story.recipe}\n"
+
+
+def file_line(asked: Asked) -> str:
+    """One model file for a note: folder, link, what it is for, licence."""
+    file = asked.file
+    assert file is not None
+    folder = "/".join(part for part in ("models", file.folder, file.subfolder) if part)
+    renamed = "" if file.path.endswith(file.name.replace(" ", "%20")) else ", saved under this name"
+    return f"* `{folder}/` [{file.name}]({file.url or file.page}){renamed} - {asked.by}, {file.licence}"
+
+
+def number(story: Story) -> int:
+    """Its place in the catalogue's list."""
+    return list(NEEDS).index(story.name)
+
+
+def title(story: Story) -> str:
+    return f"{number(story):02} {story.name}"
+
+
+def slug(story: Story) -> str:
+    words = "".join(letter if letter.isalnum() else " " for letter in story.name.lower()).split()
+    return f"{number(story):02}_{'_'.join(words)}"
+
+
+def workflow_path(story: Story) -> str:
+    return f"workflows/{title(story)} - {story.words}.json"
+
+
+def api_path(story: Story) -> str:
+    return f"workflows/api/{slug(story)}.json"
+
+
+def tiny_path(story: Story) -> str:
+    return f"workflows/tiny/{slug(story)}.json"
 
 
 def pack_version(root: Path) -> str:
@@ -49,87 +154,7 @@ def to_text(content: object) -> str:
 def write_workflows(place: Place) -> None:
     """Boot a server, ask it for its nodes, and write every file of `workflows/`."""
     with temporary_server(place) as settings:
-        files = emit(Client(settings.url).get("/object_info"), place.root)
-    for path, text in files.items():
+        emitted = emit(Client(settings.url).get("/object_info"), place.root)
+    for path, text in emitted.items():
         (place.root / path).parent.mkdir(parents=True, exist_ok=True)
         (place.root / path).write_text(text, encoding="utf-8", newline="\n")
-
-
-def tiny_demo(g: Graph) -> None:
-    """Two pictures and a driving clip become a dance: the whole chain on the model that comes with the pack."""
-    g.note(DEMO_NOTE, pos=(-480, 40), size=(420, 400), title="Start here")
-
-    tiny = g.node("DreaMovingLoadTiny", pos=(0, 80), width=320)
-    clip = g.node(
-        "DreaMovingSampleClip", {"seed": DEMO_SEED, "frames": FRAMES, "size": SIZE}, pos=(0, 400), width=320
-    )
-    g.group("Step 1 - Model and sample clip", tiny, clip)
-
-    said = {"clip": tiny.out("CLIP"), "text": clip.out("caption")}
-    positive = g.node("CLIPTextEncode", said, pos=(400, 80), title="Prompt", colour=POSITIVE)
-    unsaid = {"clip": tiny.out("CLIP"), "text": ""}
-    negative = g.node("CLIPTextEncode", unsaid, pos=(400, 290), title="Negative prompt", colour=NEGATIVE)
-    poses = g.node(
-        "DreaMovingDrawPose",
-        {"keypoints": clip.out("keypoints"), "width": SIZE, "height": SIZE},
-        pos=(400, 500),
-    )
-    control = g.node(
-        "ControlNetApplyAdvanced",
-        {
-            "positive": positive.out(),
-            "negative": negative.out(),
-            "control_net": tiny.out("control_pose"),
-            "image": poses.out(),
-        },
-        pos=(400, 830),
-        title="Apply ControlNet: poses",
-    )
-    g.group("Step 2 - Prompt and poses", positive, negative, poses, control)
-
-    motion = g.node(
-        "DreaMovingApplyMotion",
-        {"model": tiny.out("MODEL"), "motion_model": tiny.out("motion_model")},
-        pos=(780, 80),
-    )
-    eyes = {"content_guider": tiny.out("content_guider"), "clip_vision": tiny.out("CLIP_VISION")}
-    face = g.node("DreaMovingEncodeFace", {**eyes, "image": clip.out("face")}, pos=(780, 380))
-    cloth = g.node("DreaMovingEncodeCloth", {**eyes, "image": clip.out("cloth")}, pos=(780, 590))
-    guided = g.node(
-        "DreaMovingApplyContentGuider",
-        {
-            "model": motion.out(),
-            "content_guider": tiny.out("content_guider"),
-            "face_tokens": face.out("tokens"),
-            "cloth_tokens": cloth.out("tokens"),
-        },
-        pos=(780, 800),
-    )
-    g.group("Step 3 - Motion, face and clothes", motion, face, cloth, guided)
-
-    latents = g.node(
-        "DreaMovingSampler",
-        {
-            "model": guided.out(),
-            "positive": control.out("positive"),
-            "negative": control.out("negative"),
-            "frames": FRAMES,
-            "width": SIZE,
-            "height": SIZE,
-            "seed": DEMO_SEED,
-            "steps": STEPS,
-            "cfg": CFG,
-            "noise": "shared",
-        },
-        pos=(1160, 80),
-    )
-    frames = g.node("VAEDecode", {"samples": latents.out(), "vae": tiny.out("VAE")}, pos=(1160, 660))
-    g.group("Step 4 - Sample", latents, frames)
-
-    video = g.node(
-        "DreaMovingVideoCombine",
-        {"images": frames.out(), "side_by_side": poses.out(), "frame_rate": clip.out("frame_rate")},
-        pos=(1540, 80),
-        width=420,
-    )
-    g.group("Step 5 - Watch", video)

@@ -73,6 +73,15 @@ FILES: tuple[ModelFile, ...] = (
         sha256="6ce0161689b3853acaa03779ec93eafe75a02f4ced659bee03f50797806fa2fa", sha256_source=INSTALLERS,
     ),
     ModelFile(
+        name="CounterfeitV30_v30.safetensors", folder="checkpoints", licence=SEE_PAGE,
+        about="size on its page", repo="camenduru/AnimateDiff", path="CounterfeitV30_v30.safetensors",
+    ),
+    ModelFile(
+        name="Pyramid lora_Ghibli_n3.safetensors", folder="loras", licence=SEE_PAGE, about="size on its page",
+        repo="camenduru/AnimateDiff", path="Pyramid%20lora_Ghibli_n3.safetensors",
+        other_names=("lora_Ghibli_n3.safetensors",),
+    ),
+    ModelFile(
         name="vae-ft-mse-840000-ema-pruned.safetensors", folder="vae", licence="MIT", size=334_641_190,
         repo="stabilityai/sd-vae-ft-mse-original", path="vae-ft-mse-840000-ema-pruned.safetensors",
         sha256="735e4c3a447a3255760d7f86845f09f937809baa529c17370d83e4c3758f3c75", sha256_source=INSTALLERS,
@@ -201,6 +210,29 @@ FILES: tuple[ModelFile, ...] = (
         name="w600k_r50.onnx", folder="insightface", subfolder="models/buffalo_l", licence=RESEARCH, size=174_383_860,
         repo="https://github.com/deepinsight/insightface/releases/tag/v0.7", path="",
         sha256="4c06341c33c2ca1f86781dab0e829f88ad5b64be9fba56e56bc9ebdefc619e43", sha256_source=INSTALLERS,
+    ),
+    # reading videos
+    ModelFile(
+        name="yolox_l.onnx", folder="dwpose", licence=SEE_PAGE, size=216_746_733, repo="yzd-v/DWPose", path="yolox_l.onnx",
+        sha256="7860ae79de6c89a3c1eb72ae9a2756c0ccfbe04b7791bb5880afabd97855a411", sha256_source=INSTALLERS,
+    ),
+    ModelFile(
+        name="dw-ll_ucoco_384.onnx", folder="dwpose", licence=SEE_PAGE, size=134_399_116, repo="yzd-v/DWPose",
+        path="dw-ll_ucoco_384.onnx",
+        sha256="724f4ff2439ed61afb86fb8a1951ec39c6220682803b4a8bd4f598cd913b1843", sha256_source=INSTALLERS,
+    ),
+    ModelFile(
+        name="ZoeD_M12_N.pt", folder="zoedepth", licence="MIT", about="about 1.4 GB", repo="lllyasviel/Annotators",
+        path="ZoeD_M12_N.pt",
+    ),
+    # finishing
+    ModelFile(
+        name="film_net_fp16.safetensors", folder="frame_interpolation", licence=SEE_PAGE,
+        about="size on its page", repo="Comfy-Org/frame_interpolation", path="frame_interpolation/film_net_fp16.safetensors",
+    ),
+    ModelFile(
+        name="RealESRGAN_x4plus.safetensors", folder="upscale_models", licence=SEE_PAGE,
+        about="size on its page", repo="Comfy-Org/Real-ESRGAN_repackaged", path="RealESRGAN_x4plus.safetensors",
     ),
 )  # fmt: skip
 

@@ -19,11 +19,15 @@ LOADERS: dict[str, tuple[str, ...]] = {
     "UNETLoader": ("diffusion_models",),
     "CLIPLoader": ("text_encoders",),
     "VAELoader": ("vae",),
+    "FrameInterpolationModelLoader": ("frame_interpolation",),
+    "UpscaleModelLoader": ("upscale_models",),
     "DreaMovingLoadMotionModel": ("animatediff_models", "dreamoving"),
     "DreaMovingLoadMotionLora": ("animatediff_motion_lora", "dreamoving"),
     "DreaMovingLoadVideoControlNet": ("controlnet", "dreamoving"),
     "DreaMovingLoadContentGuider": ("ipadapter", "dreamoving"),
     "DreaMovingLoadFaceRecogniser": ("insightface",),
+    "DreaMovingPoseExtract": ("dwpose",),
+    "DreaMovingDepthExtract": ("zoedepth",),
 }
 
 

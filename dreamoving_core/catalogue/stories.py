@@ -30,22 +30,42 @@ POSE = need(
 DEPTH = need(
     "control_v11f1p_sd15_depth_fp16.safetensors", "depth", instead="the .pth of lllyasviel/ControlNet-v1-1"
 )
-TILE = need("control_v11f1e_sd15_tile_fp16.safetensors", "structure of the source video")
 EYES = need("CLIP-ViT-H-14-laion2B-s32B-b79K.safetensors", "image encoder")
 FACE = need("ip-adapter-plus-face_sd15.safetensors", "face", instead="ip-adapter-full-face_sd15.safetensors")
 CLOTH = need("ip-adapter-plus_sd15.safetensors", "clothes", instead="ip-adapter_sd15.safetensors")
 FACE_ID = need("ip-adapter-faceid-plusv2_sd15.bin", "face by identity", instead="ip-adapter-faceid_sd15.bin")
+LIGHTNING = need("animatediff_lightning_4step_comfyui.safetensors", "motion in 4 steps")
+DRAWN_BASE = need(
+    "CounterfeitV30_v30.safetensors", "a base model in the style", instead="any SD1.5 checkpoint of a style"
+)
+PEOPLE = need("yolox_l.onnx", "finds people in your clip")
+POINTS = need("dw-ll_ucoco_384.onnx", "finds their joints")
+ZOE = need("ZoeD_M12_N.pt", "sees how far away things are", instead="the folder of Intel/zoedepth-nyu")
+STYLE_LORA = need(
+    "Pyramid lora_Ghibli_n3.safetensors", "a LoRA of a style", instead="any SD1.5 LoRA of a style"
+)
+BETWEEN = need("film_net_fp16.safetensors", "frames in between")
+LARGER = need(
+    "RealESRGAN_x4plus.safetensors", "larger pictures", instead="any upscaler in models/upscale_models"
+)
 ARCFACE = need("w600k_r50.onnx", "identity (pack buffalo_l)")
 
+# The names and the order of the files in workflows/.
 STORIES: dict[str, tuple[Asked, ...]] = {
     "Tiny demo": (),
-    "Text only": (BASE, MOTION, POSE),
-    "Text and face": (BASE, MOTION, POSE, EYES, FACE),
-    "Face and clothes": (BASE, MOTION, POSE, EYES, FACE, CLOTH),
-    "Face by identity": (BASE, MOTION, POSE, EYES, FACE_ID, ARCFACE),
-    "Pose and depth": (BASE, MOTION, POSE, DEPTH, EYES, FACE, CLOTH),
-    "Long video": (BASE, LONG_MOTION, POSE, EYES, FACE, CLOTH),
-    "Few steps": (BASE, FAST_MOTION, FAST_LORA, POSE, EYES, FACE, CLOTH),
-    "Video to video": (BASE, MOTION, POSE, TILE, EYES, FACE),
-    "Face pass": (BASE, MOTION, POSE, EYES, FACE),
+    "Text only": (BASE, MOTION, POSE, PEOPLE, POINTS),
+    "Text and face": (BASE, MOTION, POSE, PEOPLE, POINTS, EYES, FACE),
+    "Face and clothes": (BASE, MOTION, POSE, PEOPLE, POINTS, EYES, FACE, CLOTH),
+    "Face by identity": (BASE, MOTION, POSE, PEOPLE, POINTS, EYES, FACE_ID, ARCFACE),
+    "Image only": (BASE, MOTION, POSE, PEOPLE, POINTS, EYES, FACE, CLOTH),
+    "Stylised reference": (BASE, MOTION, POSE, PEOPLE, POINTS, EYES, FACE, CLOTH),
+    "Stylised checkpoint and LoRA": (DRAWN_BASE, STYLE_LORA, MOTION, POSE, PEOPLE, POINTS, EYES, FACE),
+    "Pose and depth": (BASE, MOTION, POSE, DEPTH, PEOPLE, POINTS, ZOE, EYES, FACE, CLOTH),
+    "Long video": (BASE, LONG_MOTION, POSE, PEOPLE, POINTS, EYES, FACE, CLOTH),
+    "Few steps": (BASE, FAST_LORA, FAST_MOTION, POSE, PEOPLE, POINTS, EYES, FACE, CLOTH),
+    "Few steps, Lightning": (BASE, LIGHTNING, POSE, PEOPLE, POINTS, EYES, FACE, CLOTH),
+    "Video to video": (BASE, MOTION, POSE, PEOPLE, POINTS, EYES, FACE),
+    "Face pass": (BASE, MOTION, POSE, PEOPLE, POINTS, EYES, FACE),
+    "Pose preparation": (PEOPLE, POINTS),
+    "Finish": (BETWEEN, LARGER),
 }  # fmt: skip

@@ -81,7 +81,8 @@ def test_a_graph_without_loaders_needs_nothing(graph):
 @pytest.mark.parametrize("path", sorted(WORKFLOWS.rglob("*.json")), ids=lambda path: path.name)
 def test_every_workflow_of_ours_can_be_read(path):
     for asked in asked_by_graph(json.loads(path.read_text(encoding="utf-8"))):
-        assert asked.file is not None, f"{asked.name} is not in the catalogue"
+        stands_in = path.parent.name == "tiny" and asked.name.startswith("tiny_random_")
+        assert stands_in or asked.file is not None, f"{asked.name} is not in the catalogue"
 
 
 def test_our_loaders_are_known_with_the_folders_that_they_search():

@@ -32,7 +32,7 @@ def test_it_needs_no_package_and_no_comfyui(tmp_path):
     )  # fmt: skip
 
     assert done.returncode == 1
-    assert "Few steps: 7 of 7 files to see to" in done.stdout
+    assert "Few steps: 9 of 9 files to see to" in done.stdout
     assert "AnimateLCM_sd15_t2v.ckpt" in done.stdout
     assert set(ROOT.iterdir()) == before  # no private copy was fetched
 
@@ -41,7 +41,7 @@ def test_every_story_and_workflow_is_answered(comfyui, capsys):
     assert models(ROOT, []) == 1
 
     said = capsys.readouterr().out
-    assert "Text and face: 5 of 5 files to see to" in said
+    assert "Text and face: 7 of 7 files to see to" in said
     assert "00 Tiny demo, no downloads.json: needs no model files." in said
 
 

@@ -3,8 +3,10 @@
 import json
 
 import pytest
+from dreamoving.dreamoving_core.batch.client import Client
 from dreamoving.tools.demo import DEMO_GRAPH, DEMO_SEED, DEMO_WORKFLOW, with_seed, workflow_with_seed
-from dreamoving.tools.workflows import emit, pack_version
+from dreamoving.tools.stories.stages import STAGES
+from dreamoving.tools.workflows import emit
 
 from .conftest import PACK_NAME, ROOT
 
@@ -67,20 +69,20 @@ def test_another_seed_changes_both_formats_alike(object_info: dict) -> None:
     }
 
 
-def test_every_node_names_the_pack_that_it_comes_from(object_info: dict) -> None:
-    for node in read(DEMO_WORKFLOW)["nodes"]:
-        if node["type"] == "MarkdownNote":
-            continue
-        ours = object_info[node["type"]]["python_module"] == f"custom_nodes.{PACK_NAME}"
-        expected = ("dreamoving", pack_version(ROOT)) if ours else ("comfy-core", "0.30.0")
-        assert (node["properties"]["cnr_id"], node["properties"]["ver"]) == expected
+def test_comfyui_lists_every_workflow_and_its_picture(client: Client) -> None:
+    listed = set(client.get("/api/workflow_templates")[PACK_NAME])
+
+    assert listed == {path.stem for path in (ROOT / "workflows").glob("*.json")}
+    assert {path.stem for path in (ROOT / "workflows").glob("*.jpg")} == listed
 
 
-def test_no_node_hides_another(object_info: dict) -> None:
-    boxes = [(node["pos"], node["size"], node["type"]) for node in read(DEMO_WORKFLOW)["nodes"]]
-    title = 30  # pixels above a node's position
+def test_comfyui_lists_every_blueprint_and_gives_it_whole(client: Client) -> None:
+    listed = {
+        entry["name"]: number
+        for number, entry in client.get("/global_subgraphs").items()
+        if entry["info"]["node_pack"] == f"custom_nodes.{PACK_NAME}"
+    }
 
-    for i, ((x, y), (w, h), one) in enumerate(boxes):
-        for (u, v), (p, q), other in boxes[i + 1 :]:
-            apart = x + w <= u or u + p <= x or y + h <= v - title or v + q <= y - title
-            assert apart, f"{one} and {other} overlap"
+    assert set(listed) == {stage.name for stage in STAGES}
+    for name, number in listed.items():
+        assert json.loads(client.get(f"/global_subgraphs/{number}")["data"]) == read(f"subgraphs/{name}.json")

@@ -1,0 +1,61 @@
+"""Small files of random numbers in ComfyUI's formats, for what DreaMoving-Tiny has no weights of: they show that a graph
+runs, and nothing else."""
+
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ..dreamoving_core.tiny import files
+from ..tools.stories.tiny_kit import STAND_INS
+
+RANK = 4
+
+
+def write_stand_ins(models: Path) -> None:
+    """The files that `workflows/tiny/` asks for, into ComfyUI's `models`."""
+    made = {
+        "loras": ("LoraLoader", random_lora()),
+        "frame_interpolation": ("FrameInterpolationModelLoader", random_rife()),
+        "upscale_models": ("UpscaleModelLoader", random_upscaler()),
+    }
+    for folder, (loader, weights) in made.items():
+        (models / folder).mkdir(parents=True, exist_ok=True)
+        save_file(weights, models / folder / STAND_INS[loader])
+
+
+def random_lora() -> dict[str, Tensor]:
+    """A LoRA on every query of Tiny's U-Net, weak enough to leave a picture."""
+    random = torch.Generator().manual_seed(0)
+    lora = {}
+    with safe_open(files.FOLDER / files.UNET, "pt") as unet:
+        for name in (name for name in unet.keys() if name.endswith("to_q.weight")):  # noqa: SIM118 (not a mapping)
+            rows, columns = unet.get_slice(name).get_shape()
+            layer = f"diffusion_model.{name.removesuffix('.weight')}"
+            lora[f"{layer}.lora_down.weight"] = torch.randn(RANK, columns, generator=random) / columns**0.5
+            lora[f"{layer}.lora_up.weight"] = 0.1 * torch.randn(rows, RANK, generator=random)
+    return lora
+
+
+def random_rife() -> dict[str, Tensor]:
+    """RIFE, narrow. Its last layers are nearly 0, so that frames in between are mixtures of their neighbours."""
+    from comfy_extras.frame_interpolation_models.ifnet import IFNet
+
+    return random_weights(IFNet(head_ch=4, channels=(8, 8, 8, 8, 8)), scale=0.02)
+
+
+def random_upscaler() -> dict[str, Tensor]:
+    """ESRGAN for 4 times, with one narrow block."""
+    from spandrel.architectures.ESRGAN import ESRGAN
+
+    return random_weights(ESRGAN(num_filters=16, num_blocks=1, scale=4), scale=1.0)
+
+
+def random_weights(network: nn.Module, *, scale: float) -> dict[str, Tensor]:
+    random = torch.Generator().manual_seed(0)
+    return {
+        name: scale * torch.randn(value.shape, generator=random) / max(value[0].numel(), 1) ** 0.5
+        for name, value in network.state_dict().items()
+    }

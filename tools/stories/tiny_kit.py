@@ -1,0 +1,114 @@
+"""The kit of `workflows/tiny/`: DreaMoving-Tiny and a drawn dance, small enough to run anywhere in seconds."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...dreamoving_core.catalogue.graphs import Asked
+from ..graph import Node, Output
+from ..layout import Column, Steps
+from .kit import Footage, Kit, Models
+
+SIZE, CLIP_RATE = 128, 12  # of DreaMoving-Tiny, of Sample Clip
+SEED = 7
+FEW = 4  # steps: enough to see that a graph works
+CFG = 1.5  # as in the demo
+DRAWN = "DreaMoving-Tiny (drawn dancers only)"  # its detectors, in the lists of the nodes that read videos
+STAND_INS = {  # small random weights in core's formats, for what Tiny has none of
+    "LoraLoader": "tiny_random_lora.safetensors",
+    "FrameInterpolationModelLoader": "tiny_random_rife.safetensors",
+    "UpscaleModelLoader": "tiny_random_upscaler.safetensors",
+    "VAELoader": "tiny_random_wan_vae.safetensors",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TinyKit(Kit):
+    tiny: bool = True
+    # Whether Tiny's detectors are there; else the drawn dance tells its own poses and depth.
+    detects_poses: bool
+    detects_depth: bool
+    width: int = SIZE
+    height: int = SIZE
+    seconds: float = 1.0
+    rate: float = 8.0
+    window: tuple[int, int] = (8, 2)
+    crop: dict[str, Any] = field(  # the whole canvas: Tiny knows its dancers at this distance
+        default_factory=lambda: {"width": SIZE, "height": SIZE, "box_width": SIZE, "box_height": SIZE}
+    )
+
+    def models(self, steps: Steps, wanted: Sequence[Asked], *, lora: float = 1.0) -> Models:
+        with steps.step("Models", width=380) as column:
+            tiny = column.node("DreaMovingLoadTiny")
+            model, clip = tiny.out("MODEL"), tiny.out("CLIP")
+            for asked in wanted:
+                if asked.folders[0] == "loras":
+                    both = {"model": model, "clip": clip, "strength_model": lora, "strength_clip": lora}
+                    node = self.loader(column, "LoraLoader", "lora_name", asked, **both)
+                    model, clip = node.out("MODEL"), node.out("CLIP")
+        folders = {asked.folders[0] for asked in wanted}
+        motion = tiny.out("motion_model") if "animatediff_models" in folders else None
+        guider = tiny.out("content_guider")
+        return Models(
+            model=model, clip=clip, vae=tiny.out("VAE"), motion=motion, eyes=tiny.out("CLIP_VISION"),
+            pose=tiny.out("control_pose"), depth=tiny.out("control_depth"), face=guider, cloth=guider,
+        )  # fmt: skip
+
+    def loader(
+        self,
+        column: Column,
+        type_: str,
+        widget: str,
+        asked: Asked,
+        *,
+        title: str | None = None,
+        **inputs: Any,
+    ) -> Node:
+        name = STAND_INS[type_]
+        known = ({"name": name, "url": "", "directory": asked.folders[0]},)
+        return column.node(type_, {**inputs, widget: name}, title=title, models=known)
+
+    def footage(self, steps: Steps, *pictures: str, seconds: float | None = None) -> Footage:
+        length = min(seconds or self.seconds, 3.0)
+        frames = round(length * CLIP_RATE)
+        with steps.step("Sample clip") as column:
+            clip = column.node("DreaMovingSampleClip", {"seed": SEED, "frames": frames, "size": SIZE})
+            silence = column.node("EmptyAudio", {"duration": frames / CLIP_RATE})
+            parts = {"images": clip.out("driving"), "fps": clip.out("frame_rate"), "audio": silence.out()}
+            video = column.node("CreateVideo", parts)
+            trimmed = {"video": video.out(), "duration": length}
+            video = column.node("Video Slice", trimmed, title="How much of it").out()
+            found = {name: clip.out(name) for name in pictures if name in ("face", "cloth")}
+            told = {"keypoints": clip.out("keypoints"), "depth": clip.out("depth")}
+            if "style" in pictures:
+                styled = {"seed": SEED, "frames": 1, "size": SIZE, "style": "outlined"}
+                found["style"] = column.node("DreaMovingSampleClip", styled, title="A drawing").out("cloth")
+            if "person" in pictures:
+                one = {"seed": SEED, "frames": 1, "size": SIZE}
+                person = column.node("DreaMovingSampleClip", one, title="Somebody else")
+                found["person"] = person.out("truth")
+                told["person"] = person.out("keypoints")
+        return Footage(video=video, prompt=clip.out("caption"), told=told, **found)
+
+    def poses(
+        self, column: Column, source: Output, told: Output | None, *, title: str | None = None
+    ) -> Output:
+        if self.detects_poses:
+            files = {"detector": DRAWN, "pose_model": DRAWN}
+            return column.node("DreaMovingPoseExtract", {"video": source} | files, title=title).out()
+        assert told is not None
+        return told
+
+    def told(self, port: Callable[[str, str], Output], *names: str) -> dict[str, Output]:
+        return {} if self.detects_poses else {name: port(name, "POSE_KEYPOINT") for name in names}
+
+    def depth(self, column: Column, source: Output, told: Output | None) -> Output:
+        if self.detects_depth:
+            return column.node("DreaMovingDepthExtract", {"frames": source, "model": DRAWN}).out()
+        assert told is not None
+        return told
+
+    def sampling(self, **recipe: Any) -> dict[str, Any]:
+        return recipe | {
+            "steps": min(recipe["steps"], FEW), "cfg": min(recipe["cfg"], CFG), "noise": "shared", "seed": SEED
+        }  # fmt: skip
