@@ -4,7 +4,24 @@ from comfy_api.latest import ComfyExtension, io
 from typing_extensions import override
 
 from ..dreamoving_core.bridge.loading import register_model_folders
-from . import content, control, loaders, models, motion, pose, preprocess, sampling, tiny, video
+from . import (
+    cloth,
+    content,
+    control,
+    depth,
+    doctor,
+    face,
+    loaders,
+    models,
+    motion,
+    pose,
+    pose_extract,
+    preprocess,
+    sampling,
+    schedule,
+    tiny,
+    video,
+)
 
 
 class DreaMovingExtension(ComfyExtension):
@@ -16,5 +33,22 @@ class DreaMovingExtension(ComfyExtension):
 
     @override
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        parts = (tiny, loaders, models, preprocess, pose, motion, content, control, sampling, video)
+        parts = (
+            tiny,
+            loaders,
+            models,
+            doctor,
+            preprocess,
+            pose_extract,
+            pose,
+            depth,
+            face,
+            cloth,
+            motion,
+            content,
+            control,
+            schedule,
+            sampling,
+            video,
+        )
         return [node for part in parts for node in part.NODES]

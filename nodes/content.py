@@ -1,6 +1,6 @@
 """Face and clothes from pictures: encode them, and let them guide the model beside the prompt."""
 
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 
 from ..dreamoving_core.bridge.content_guider import apply_content_guider
 from ..dreamoving_core.bridge.face_recogniser import (
@@ -11,6 +11,7 @@ from ..dreamoving_core.bridge.face_recogniser import (
     unusable_pack,
 )
 from ..dreamoving_core.bridge.reference_images import COMBINES, CROPS, FACE_CROPS, encode_images
+from ..dreamoving_core.bridge.strength_plot import changing_strengths
 
 ContentGuider = io.Custom("DREAMOVING_CONTENT_GUIDER")
 FaceRecogniser = io.Custom("DREAMOVING_FACE_RECOGNISER")
@@ -69,6 +70,7 @@ class EncodeFace(io.ComfyNode):
             display_name="Encode Face",
             category="DreaMoving/content",
             description="Turns pictures of a face into tokens that keep the person's identity.",
+            search_aliases=["ipadapter face", "faceid", "reference face", "face embeds", "identity"],
             inputs=_encode_inputs("face", combine="average", crops=FACE_CROPS),
             outputs=_encode_outputs("face"),
         )
@@ -92,6 +94,7 @@ class EncodeCloth(io.ComfyNode):
             display_name="Encode Cloth",
             category="DreaMoving/content",
             description="Turns pictures of clothes or of a whole dressed person into tokens that keep the outfit.",
+            search_aliases=["ipadapter", "outfit", "clothes reference", "garment", "dressed person"],
             inputs=_encode_inputs("clothes", combine="concat", crops=CROPS),
             outputs=_encode_outputs("clothes"),
         )
@@ -108,9 +111,9 @@ class EncodeCloth(io.ComfyNode):
 
 
 def _alpha(name: str, part: str) -> io.MultiType.Input:
-    tooltip = f"How strongly the {part} pictures guide. 0 is off. A number, a list of numbers over the frames, or a curve from the first frame to the last."
+    tooltip = f"How strongly the {part} pictures guide. 0 is off. A number, a list of numbers over the frames, a curve from the first frame to the last, or keyframe text."
     widget = io.Float.Input(name, default=1.0, min=0.0, max=3.0, step=0.05, tooltip=tooltip)
-    return io.MultiType.Input(widget, types=[io.Curve, Floats])
+    return io.MultiType.Input(widget, types=[io.Curve, Floats, io.String])
 
 
 class ApplyContentGuider(io.ComfyNode):
@@ -121,6 +124,7 @@ class ApplyContentGuider(io.ComfyNode):
             display_name="Apply Content Guider",
             category="DreaMoving/content",
             description="Adds face and clothes to the prompt's guidance, with a strength for each. With both strengths 0 the prompt alone decides.",
+            search_aliases=["apply ipadapter", "ipadapter advanced", "face and clothes", "image prompt"],
             inputs=[
                 io.Model.Input("model", tooltip="The model to guide; the input itself is not changed."),
                 ContentGuider.Input("content_guider", tooltip="The Content Guider that encoded the tokens."),
@@ -139,6 +143,7 @@ class ApplyContentGuider(io.ComfyNode):
                 io.Float.Input(
                     "start_percent",
                     default=0.0,
+                    advanced=True,
                     min=0.0,
                     max=1.0,
                     step=0.01,
@@ -147,6 +152,7 @@ class ApplyContentGuider(io.ComfyNode):
                 io.Float.Input(
                     "end_percent",
                     default=1.0,
+                    advanced=True,
                     min=0.0,
                     max=1.0,
                     step=0.01,
@@ -186,7 +192,8 @@ class ApplyContentGuider(io.ComfyNode):
             start_percent=start_percent, end_percent=end_percent, face_mask=face_mask, cloth_mask=cloth_mask,
             lora_strength=lora_strength,
         )  # fmt: skip
-        return io.NodeOutput(guided)
+        plot = changing_strengths(alpha_f=alpha_f, alpha_c=alpha_c)
+        return io.NodeOutput(guided, ui=None if plot is None else ui.PreviewImage(plot, cls=cls))
 
 
 class LoadFaceRecogniser(io.ComfyNode):
@@ -213,7 +220,7 @@ class LoadFaceRecogniser(io.ComfyNode):
                     tooltip="Whose vectors the recogniser makes. auto knows the files of buffalo_l and antelopev2 by their contents; choose one only for a file that was changed.",
                 ),
             ],
-            outputs=[FaceRecogniser.Output("face_recogniser", tooltip="For Encode Face.")],
+            outputs=[FaceRecogniser.Output("face_recogniser", tooltip="For Encode Face and Crop Face.")],
         )
 
     @classmethod

@@ -1,8 +1,9 @@
 """What ComfyUI's Apply ControlNet leaves out: strength over the clip and the picture, and pictures for a few frames."""
 
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 
 from ..dreamoving_core.bridge.sparse_frames import SparseFrames, parse_frames
+from ..dreamoving_core.bridge.strength_plot import changing_strengths
 from ..dreamoving_core.bridge.video_control import with_frame_strength, with_sparse_frames
 
 Floats = io.Custom("FLOATS")
@@ -26,9 +27,9 @@ class ControlStrength(io.ComfyNode):
                     io.Float.Input(
                         "strength", default=1.0, min=0.0, max=10.0, step=0.01,
                         tooltip="Multiplies the strength of Apply ControlNet. 0 is off, exactly. A number, a list of "
-                        "numbers over the frames, or a curve from the first frame to the last.",
+                        "numbers over the frames, a curve from the first frame to the last, or keyframe text.",
                     ),
-                    types=[io.Curve, Floats],
+                    types=[io.Curve, Floats, io.String],
                 ),
                 io.Mask.Input(
                     "mask",
@@ -42,7 +43,9 @@ class ControlStrength(io.ComfyNode):
 
     @classmethod
     def execute(cls, control_net, strength, mask=None) -> io.NodeOutput:
-        return io.NodeOutput(with_frame_strength(control_net, strength, mask=mask))
+        guiding = with_frame_strength(control_net, strength, mask=mask)
+        plot = changing_strengths(strength=strength)
+        return io.NodeOutput(guiding, ui=None if plot is None else ui.PreviewImage(plot, cls=cls))
 
 
 BY_NUMBER, SPREAD = "by number", "spread over the clip"

@@ -1,16 +1,19 @@
 """Motion blocks applied to a model."""
 
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 
 from ..dreamoving_core.bridge.block_strengths import EVEN, block_strengths
 from ..dreamoving_core.bridge.motion import apply_motion
+from ..dreamoving_core.bridge.strength_plot import changing_strengths
 
 MotionModel = io.Custom("DREAMOVING_MOTION_MODEL")
 BlockStrengths = io.Custom("DREAMOVING_BLOCK_STRENGTHS")
 Floats = io.Custom("FLOATS")
 
 BETA_SCHEDULES = {"auto": "auto", "linear (AnimateDiff)": "linear", "keep": "keep", "lcm (AnimateLCM)": "lcm"}
-PER_FRAME = "A number, a list of numbers over the frames, or a curve from the first frame to the last."
+PER_FRAME = (
+    "A number, a list of numbers over the frames, a curve from the first frame to the last, or keyframe text."
+)
 GROUPS = {
     "down_0": "on the way down, full size: fine movement and texture",
     "down_1": "on the way down, half size",
@@ -42,7 +45,7 @@ class ApplyMotion(io.ComfyNode):
                         "strength", default=1.0, min=0.0, max=2.0, step=0.01,
                         tooltip=f"How much of the motion blocks is added. 0 is the stock model, exactly. {PER_FRAME}",
                     ),
-                    types=[io.Curve, Floats],
+                    types=[io.Curve, Floats, io.String],
                 ),
                 io.MultiType.Input(
                     io.Float.Input(
@@ -50,7 +53,7 @@ class ApplyMotion(io.ComfyNode):
                         tooltip="How sharply frames attend to each other; above 1 there is more motion. LongAnimateDiff "
                         f"wants 1.15 (32 frames) or 1.28 (64). {PER_FRAME}",
                     ),
-                    types=[io.Curve, Floats],
+                    types=[io.Curve, Floats, io.String],
                     advanced=True,
                 ),
                 io.Float.Input(
@@ -94,7 +97,8 @@ class ApplyMotion(io.ComfyNode):
             beta_schedule=BETA_SCHEDULES[beta_schedule], norms_across_frames=norms_across_frames, positions=positions,
             blocks=block_strengths or EVEN,
         )  # fmt: skip
-        return io.NodeOutput(moving)
+        plot = changing_strengths(strength=strength, scale=scale)
+        return io.NodeOutput(moving, ui=None if plot is None else ui.PreviewImage(plot, cls=cls))
 
 
 class MotionBlockStrengths(io.ComfyNode):

@@ -167,6 +167,7 @@ class DreaMovingSampler(io.ComfyNode):
                 io.Int.Input(
                     "context_overlap",
                     default=4,
+                    advanced=True,
                     min=0,
                     max=4095,
                     tooltip="Frames that a window shares with the next. More hides seams better and takes longer.",
@@ -181,6 +182,7 @@ class DreaMovingSampler(io.ComfyNode):
                 io.Boolean.Input(
                     "preview",
                     default=True,
+                    advanced=True,
                     tooltip="Show the clip while it is made, another frame at each step, by the method chosen in ComfyUI's "
                     "settings. Off is a little faster.",
                 ),

@@ -1,4 +1,4 @@
-"""Strengths that change over time: one number, a number per frame, or ComfyUI's curve.
+"""Strengths that change over time: one number, a number per frame, ComfyUI's curve, or keyframe text.
 
 Frame axis: position 0 is the first frame of the whole clip, also when it is sampled in context windows.
 """
@@ -13,8 +13,9 @@ from comfy_api.latest._input import CurveInput
 from torch import Tensor
 
 from ..errors import InputError
+from .keyframes import EXAMPLE, parse_keyframes
 
-Strength = float | Sequence[float] | CurveInput | dict
+Strength = float | Sequence[float] | CurveInput | dict | str
 
 
 def per_frame(value: Strength | Tensor, num_frames: int, *, name: str = "strength") -> float | list[float]:
@@ -22,8 +23,9 @@ def per_frame(value: Strength | Tensor, num_frames: int, *, name: str = "strengt
 
     A number holds for all frames. One value per frame is taken as it is. Any other count is stretched linearly, its
     first value on the first frame and its last on the last ([ours]: two numbers are a ramp). A curve (CurveInput, its
-    raw dict, or a list of x, y points) is read from x = 0 at the first frame to x = 1 at the last.
-    Raises InputError, naming the input by `name`, for an empty list, text, NaN and infinity.
+    raw dict, or a list of x, y points) is read from x = 0 at the first frame to x = 1 at the last. Keyframe text,
+    `0:(0.2), 24:(1.0)`, counts frames and is linear in between.
+    Raises InputError, naming the input by `name`, for an empty list, text without keyframes, NaN and infinity.
     """
     if num_frames < 1:
         raise InputError(
@@ -44,6 +46,8 @@ def always_zero(value: Strength | Tensor, *, name: str = "strength") -> bool:
     """Whether `value` is 0 at every frame of a clip of any length; checks `value` as `per_frame` does."""
     if _is_curve(value):
         return not any(y for _, y in _curve(value, name=name).points)
+    if isinstance(value, str):
+        return not any(parse_keyframes(value, name=name).values)
     return not any(_checked(value, 1, name=name))
 
 
@@ -64,18 +68,16 @@ def _samples(value: Any, num_frames: int, *, name: str) -> list[float]:
         return [float(value)]
     if _is_curve(value):
         return _curve(value, name=name).interp_array(_positions(num_frames)).tolist()
+    if isinstance(value, str):
+        return parse_keyframes(value, name=name).at(num_frames)
     if isinstance(value, Tensor):
         value = value.detach().float().flatten().tolist()
     if isinstance(value, np.ndarray):
         value = value.astype(np.float64).ravel().tolist()
-    if (
-        isinstance(value, str)
-        or not isinstance(value, Sequence)
-        or not all(isinstance(x, Real) for x in value)
-    ):
+    if not isinstance(value, Sequence) or not all(isinstance(x, Real) for x in value):
         raise InputError(
-            f"{name} must be a number, a list of numbers or a curve, got {_describe(value)}. "
-            "Connect a float, a list of floats or a Curve."
+            f"{name} must be a number, a list of numbers, a curve or keyframes, got {_describe(value)}. "
+            f"Connect a float, a list of floats, a Curve or a text such as {EXAMPLE}."
         )
     if not value:
         raise InputError(f"{name} is an empty list. Give one number, or one number per frame.")

@@ -21,6 +21,7 @@ from .curves import Strength, always_zero
 from .insertion import InsertableMotion, matching_slots, unet_of
 from .motion_call import KEY, MotionCall
 from .noise_schedule import BetaSchedule, scheduled
+from .prompt_travel import check_travel
 
 # Beside its chunk, a block holds one normalised copy and its tokens; ComfyUI's estimate for SD1.5 knows neither. [ours]
 MEMORY_FACTOR = 1.15
@@ -164,6 +165,7 @@ def apply_motion(
     model.set_additional_models(KEY, [motion.patcher.clone()])
     model.add_wrapper_with_key(WrappersMP.APPLY_MODEL, KEY, settings)
     model.add_wrapper_with_key(WrappersMP.PREPARE_SAMPLING, KEY, reserve_memory)
+    model.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, KEY, check_travel)
     patches = {"memory_usage_factor": model.get_model_object("memory_usage_factor") * MEMORY_FACTOR}
     schedule = asked(motion, "beta_schedule", beta_schedule, default="linear")
     if schedule != "keep":
@@ -182,7 +184,7 @@ def asked(motion: LoadedMotion, name: str, choice: Any, *, default: str) -> Any:
 
 def without_motion(model: comfy.model_patcher.ModelPatcher) -> comfy.model_patcher.ModelPatcher:
     """The same patcher, rid of what `apply_motion` added to it. Patches that others laid over ours stay."""
-    for kind in (WrappersMP.APPLY_MODEL, WrappersMP.PREPARE_SAMPLING):
+    for kind in (WrappersMP.APPLY_MODEL, WrappersMP.PREPARE_SAMPLING, WrappersMP.OUTER_SAMPLE):
         model.remove_wrappers_with_key(kind, KEY)
     model.remove_additional_models(KEY)
     patches = model.attachments.pop(KEY, None)

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from .control_frames import at_frames, refuse_unfit_count, refuse_unsound
+from .prompt_travel import refuse_unfit_travel
 from .video_control import VideoControlNet
 
 KEY = "dreamoving_windows"
@@ -90,6 +91,7 @@ def follow_windows(model: ModelPatcher) -> ModelPatcher:
 
 
 def _outer_sample(executor, noise: Tensor, *args, **kwargs) -> Tensor:
+    refuse_unfit_travel(executor.class_obj.conds, noise.shape[0])
     with _controls_of_one_run(executor.class_obj, noise):
         return executor(noise, *args, **kwargs)
 

@@ -34,6 +34,81 @@ def test_a_page_opens_with_the_nodes_name_and_explains_inputs_that_exist(page):
     assert explained <= slots
 
 
+SECTIONS = (r"## When to use it", r"## Typical values", r"## If it (looks wrong|fails)")
+LARGEST, ALL = 60_000, 3_000_000  # bytes: pages are read over slow lines, and the pack travels with them
+
+
+@pytest.mark.parametrize("page", sorted(PAGES.glob("*.md")), ids=lambda page: page.stem)
+def test_a_page_says_when_to_use_it_what_is_typical_and_what_to_do_if_it_looks_wrong(page):
+    text = page.read_text(encoding="utf-8")
+    places = [re.search(f"^{section}$", text, re.MULTILINE) for section in SECTIONS]
+
+    assert [section for section, found in zip(SECTIONS, places, strict=True) if found is None] == []
+    starts = [found.end() for found in places]
+    assert starts == sorted(starts)
+    for start in starts:
+        assert len(re.split(r"^## ", text[start:], maxsplit=1, flags=re.MULTILINE)[0].strip()) > 40
+
+
+# What an artist turns most often: page -> pictures that show what it changes.
+MAIN_INPUTS = {
+    "ApplyMotion": ("motion_strength", "motion_scale"),
+    "ApplyContentGuider": ("alpha_f", "alpha_c"),
+    "ControlStrength": ("control_strength", "control_mask"),
+    "Sampler": ("steps", "cfg", "noise", "denoise"),
+    "ContextWindows": ("context_windows",),
+    "Keyframes": ("keyframes", "control_strength"),
+    "PromptTravel": ("prompt_travel",),
+    "DrawPose": ("draw_pose",),
+    "FitPose": ("fit_pose",),
+    "CleanPose": ("clean_pose",),
+    "TrackPerson": ("track_person",),
+    "MirrorPose": ("mirror_pose",),
+    "CropPose": ("crop_pose",),
+    "SampleClip": ("sample_clip",),
+    "VideoCombine": ("formats",),
+}
+
+
+def shown_on(page):
+    return re.findall(r"^!\[[^\]]+\]\((pictures/[^)]+)\)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("node", MAIN_INPUTS)
+def test_a_page_shows_what_each_main_input_changes(node):
+    shown = shown_on(PAGES / f"DreaMoving{node}.md")
+
+    assert {f"pictures/{name}.webp" for name in MAIN_INPUTS[node]} <= set(shown)
+
+
+def test_every_picture_is_there_small_and_used():
+    shown = {name for page in PAGES.glob("*.md") for name in shown_on(page)}
+    files = {path.relative_to(PAGES).as_posix(): path.stat().st_size for path in PAGES.glob("pictures/*")}
+
+    assert shown == set(files)
+    assert [name for name, size in files.items() if size > LARGEST] == []
+    assert sum(files.values()) < ALL
+
+
+@pytest.mark.parametrize("path", sorted(PAGES.glob("pictures/*.webp")), ids=lambda path: path.stem)
+def test_a_picture_opens_and_moves(path):
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        assert picture.format == "WEBP"
+        assert picture.width <= 900
+        assert picture.n_frames >= (1 if path.stem == "keyframes" else 6)
+        for frame in range(picture.n_frames):
+            picture.seek(frame)
+            picture.load()
+
+
+def test_every_picture_has_a_recipe():
+    from dreamoving.benchmarks.help_pictures import PICTURES
+
+    assert {path.stem for path in PAGES.glob("pictures/*.webp")} <= set(PICTURES)
+
+
 def test_the_table_of_video_formats_says_what_the_code_says():
     from dreamoving.dreamoving_core.video.formats import FORMATS
 

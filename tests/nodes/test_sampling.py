@@ -331,10 +331,12 @@ def sent_progress():
 
 
 @pytest.mark.parametrize("preview", [True, False])
-def test_progress_and_previews_reach_the_browser(sent_progress, preview, monkeypatch):
+@pytest.mark.parametrize("method", ["Latent2RGB", "NoPreviews"])
+def test_progress_and_previews_reach_the_browser(sent_progress, preview, method, monkeypatch):
     import comfy.cli_args
 
-    monkeypatch.setattr(comfy.cli_args.args, "preview_method", comfy.cli_args.LatentPreviewMethod.Latent2RGB)
+    methods = comfy.cli_args.LatentPreviewMethod
+    monkeypatch.setattr(comfy.cli_args.args, "preview_method", methods[method])
 
     sample(preview=preview)
 
