@@ -3,12 +3,18 @@
 
     demo [--seed N]              a dance video from the bundled tiny model, into out/demo
     test [--slow] [pytest ...]   the tests; --slow runs those outside the default suite too
+    test workflows [pytest ...]  every story on DreaMoving-Tiny in a real server, and what it made
+    test browser [pytest ...]    ComfyUI's own page in a Chromium, with screenshots in out/browser
     serve [--port P] [...]       a ComfyUI with this pack in it; further words go to ComfyUI
-    check                        lint, format and types
+    check                        lint, format and types; check workflows: every file of workflows/ and subgraphs/
     bench NAME [...]             a benchmark of benchmarks/
-    train ...                    training
+    train tiny|sd15 [...]        training: docs/training.md
     workflows                    write the files of workflows/ anew from tools/workflows.py
+    contract                     take additions of the nodes' schemas into tests/contract
+    locales                      write the English texts of locales/ anew; say what translations lack
+    registry --publisher ID ...  complete pyproject.toml for the Comfy Registry, before publishing
     models [STORY|FILE ...]      which model files the workflows need, and which are here; downloads nothing
+    doctor                       what is installed, what lacks, what that means, and the command that mends it
 
 COMFYUI_PATH names the ComfyUI to use. Without it: the one whose custom_nodes holds this folder, else a private copy.
 """

@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CODE = ("nodes", "dreamoving_core", "tools", "benchmarks")
 FOLDERS_WITHOUT_HOST = (
     "models", "preprocess", "alignment", "video", "weights", "procdance", "metrics", "batch", "tiny", "catalogue",
+    "doctor",
 )  # fmt: skip
 HOST = {
     "comfy", "comfy_api", "comfy_api_nodes", "comfy_config", "comfy_execution", "comfy_extras", "app", "api_server",
@@ -200,11 +201,20 @@ def optional_packages_wait_until_they_are_needed(module: Module) -> Iterator[str
 
 
 def what_prepares_the_environment_needs_none(module: Module) -> Iterator[str]:
-    alone = module.place() in ("tools", "batch", "catalogue", "errors.py", "run.py", "__init__.py")
+    alone = module.place() in (
+        "tools",
+        "batch",
+        "catalogue",
+        "doctor",
+        "errors.py",
+        "run.py",
+        "install.py",
+        "__init__.py",
+    )
     if not alone or module.path == PurePosixPath("tools/inside.py"):
         return
     for found in module.imports():
-        core = ("batch", "catalogue", "errors")
+        core = ("batch", "catalogue", "doctor", "errors")
         own = any(below(found.target, f) for f in ("tools", *(f"dreamoving_core/{name}" for name in core)))
         if found.inside and not own and module.path.name != "__init__.py":
             yield f"line {found.line} imports {found.target}: it runs before torch is installed"
@@ -279,6 +289,8 @@ BROKEN = [
     (what_prepares_the_environment_needs_none, "tools/place.py", "import torch"),
     (what_prepares_the_environment_needs_none, "dreamoving_core/batch/client.py", "from ..weights import io"),
     (what_prepares_the_environment_needs_none, "dreamoving_core/catalogue/check.py", "import safetensors"),
+    (what_prepares_the_environment_needs_none, "dreamoving_core/doctor/surroundings.py", "import torch"),
+    (what_prepares_the_environment_needs_none, "install.py", "import packaging"),
     (it_is_at_most_300_lines_long, "nodes/video.py", "x = 1\n" * 301),
 ]  # fmt: skip
 

@@ -9,11 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..dreamoving_core.batch.server import place_pack
-from ..dreamoving_core.errors import DreaMovingError
+from ..dreamoving_core.errors import DreaMovingError, SetupError
+from .check_workflows import check_workflows
 from .console import say
+from .contract import write_contract
 from .demo import demo, serve
+from .doctor import doctor
+from .locales import write_locales
 from .models import models
 from .place import Place, prepare
+from .registry import registry
 from .workflows import write_workflows
 
 
@@ -26,9 +31,17 @@ def run_serve(root: Path, words: list[str]) -> int:
 
 
 def run_tests(root: Path, words: list[str]) -> int:
+    if words[:1] == ["browser"]:
+        return run_browser_tests(root, words[1:])
+    if words[:1] == ["workflows"]:
+        words = ["-m", "workflows", "tests/workflows", *words[1:]]
     slow = "--slow" in words
     words = [word for word in words if word != "--slow"]
-    marker = [] if slow or "-m" in words else ["-m", "not slow"]
+    marker = (
+        []
+        if "-m" in words
+        else ["-m", "not browser" if slow else "not slow and not browser and not workflows"]
+    )
     # Two processes halve the time of the whole suite; a file stays in one of them, with what it built.
     shared = ["-n", "2", "--dist", "loadfile"] if not words and (os.cpu_count() or 1) > 1 else []
     place = prepare(root, develop=True)
@@ -36,7 +49,21 @@ def run_tests(root: Path, words: list[str]) -> int:
     return place.call(["-m", "pytest", *marker, *shared, *words], threads=1, cwd=root)
 
 
+def run_browser_tests(root: Path, words: list[str]) -> int:
+    """ComfyUI's own page in a Chromium; what that takes is asked of nobody who runs the other tests."""
+    place = prepare(root, develop=True)
+    ask = "import importlib.util, sys; sys.exit(importlib.util.find_spec('playwright') is None)"
+    if place.call(["-c", ask]):
+        raise SetupError(
+            f"The browser tests need playwright: {place.python} -m pip install -r requirements-browser.txt "
+            "(and a Chromium: apt install chromium, or name one in CHROMIUM)."
+        )
+    return place.call(["-m", "pytest", "-m", "browser", "tests/browser", *words], threads=1, cwd=root)
+
+
 def run_check(root: Path, words: list[str]) -> int:
+    if words == ["workflows"]:
+        return check_workflows(prepare(root, develop=False))
     place = prepare(root, develop=True)
     linted = [
         place.call(["-m", *check], cwd=root) for check in (["ruff", "check"], ["ruff", "format", "--check"])
@@ -74,6 +101,15 @@ def run_workflows(root: Path, words: list[str]) -> int:
     return 0
 
 
+def run_contract(root: Path, words: list[str]) -> int:
+    write_contract(prepare(root, develop=False))
+    return 0
+
+
+def run_locales(root: Path, words: list[str]) -> int:
+    return write_locales(prepare(root, develop=False))
+
+
 COMMANDS: dict[str, Callable[[Path, list[str]], int]] = {
     "demo": run_demo,
     "test": run_tests,
@@ -82,7 +118,11 @@ COMMANDS: dict[str, Callable[[Path, list[str]], int]] = {
     "bench": run_bench,
     "train": run_train,
     "workflows": run_workflows,
+    "contract": run_contract,
+    "locales": run_locales,
+    "registry": registry,
     "models": models,
+    "doctor": doctor,
 }
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from .preview import clip_preview
+from .progress import Progress
 from .windows import follow_windows
 
 SAMPLERS = comfy.samplers.KSampler.SAMPLERS  # the list itself: other packs add to it
@@ -118,12 +119,12 @@ def sample_video(
 
 
 def _on_step(model: ModelPatcher, steps: int, *, preview: bool) -> Callable:
-    bar = comfy.utils.ProgressBar(steps)
+    progress = Progress(steps, unit="steps")
     picture = clip_preview(model) if preview else None
 
     def on_step(step: int, x0: Tensor, x: Tensor, total_steps: int) -> None:
         refuse_nan(x0, f"at step {step + 1} of {total_steps}")  # now rather than after the remaining steps
-        bar.update_absolute(step + 1, total_steps, picture(step, total_steps, x0) if picture else None)
+        progress.update_absolute(step + 1, total_steps, picture(step, total_steps, x0) if picture else None)
 
     return on_step
 

@@ -15,6 +15,7 @@ from ..weights.io import read_weights
 from .content_guider import LoadedContentGuider
 from .loading import load_content_guider_file, load_motion_model, load_video_controlnet_file
 from .motion import LoadedMotion
+from .preview import fit_colours
 from .tiny import StateDict, build_clip, build_clip_vision, build_model, build_vae
 from .video_controlnet import VideoControlNet
 
@@ -69,10 +70,12 @@ def tiny_model(folder: Path, *, disable_dynamic: bool = False) -> comfy.model_pa
 def load_tiny(folder: Path | None = None) -> Tiny:
     """Every network of DreaMoving-Tiny, from `tiny_folder()` unless given. WeightsError for missing or damaged files."""
     config, folder = TinyConfig(), folder or tiny_folder()
+    model, vae = tiny_model(folder), build_vae(tiny_weights(files.AUTOENCODER, folder))
+    fit_colours(model.get_model_object("latent_format"), vae)  # its latents are not SD1.5's
     return Tiny(
-        model=tiny_model(folder),
+        model=model,
         clip=build_clip(config, tiny_weights(files.TEXT, folder)),
-        vae=build_vae(tiny_weights(files.AUTOENCODER, folder)),
+        vae=vae,
         clip_vision=build_clip_vision(config, tiny_weights(files.VISION, folder)),
         motion=load_motion_model(tiny_path(files.MOTION, folder)),
         control_pose=load_video_controlnet_file(tiny_path(files.CONTROL_POSE, folder)),
