@@ -1,5 +1,5 @@
-"""Small files of random numbers in ComfyUI's formats, for what DreaMoving-Tiny has no weights of: they show that a graph
-runs, and nothing else."""
+"""Small files in ComfyUI's formats, untrained, for what DreaMoving-Tiny has no weights of: they show that a graph runs, and
+nothing else."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def write_stand_ins(models: Path) -> None:
     made = {
         "loras": ("LoraLoader", random_lora()),
         "frame_interpolation": ("FrameInterpolationModelLoader", random_rife()),
-        "upscale_models": ("UpscaleModelLoader", random_upscaler()),
+        "upscale_models": ("UpscaleModelLoader", plain_upscaler()),
     }
     for folder, (loader, weights) in made.items():
         (models / folder).mkdir(parents=True, exist_ok=True)
@@ -46,11 +46,16 @@ def random_rife() -> dict[str, Tensor]:
     return random_weights(IFNet(head_ch=4, channels=(8, 8, 8, 8, 8)), scale=0.02)
 
 
-def random_upscaler() -> dict[str, Tensor]:
-    """ESRGAN for 4 times, with one narrow block."""
+def plain_upscaler() -> dict[str, Tensor]:
+    """ESRGAN for 4 times, with one narrow block that adds nothing: every pixel becomes sixteen."""
     from spandrel.architectures.ESRGAN import ESRGAN
 
-    return random_weights(ESRGAN(num_filters=16, num_blocks=1, scale=4), scale=1.0)
+    weights = ESRGAN(num_filters=16, num_blocks=1, scale=4).state_dict()
+    for name, value in weights.items():
+        nn.init.zeros_(value)
+        if name.endswith("weight") and ".sub." not in name:
+            nn.init.dirac_(value)
+    return weights
 
 
 def random_weights(network: nn.Module, *, scale: float) -> dict[str, Tensor]:

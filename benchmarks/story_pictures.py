@@ -21,20 +21,28 @@ from ..tools.workflows import STORIES, slug, tiny_path, workflow_path
 from .graph import ROOT
 from .stand_ins import write_stand_ins
 
-FRAMES, CELL, BAR = 4, 160, 26  # pictures in a row, their size, room for the words above
+COLUMNS, ROWS, CELL, BAR = (
+    2,
+    2,
+    160,
+    26,
+)  # pictures, their size, room for the words above: the browser's cards are square
 
 
-def strip_of(video: Path, words: str) -> Image.Image:
-    """Frames of a video side by side, spread evenly, with words above."""
+def sheet_of(video: Path, words: str) -> Image.Image:
+    """Frames of a video, spread evenly, with words above."""
     with av.open(str(video)) as file:
         pictures = [frame.to_image() for frame in file.decode(video=0)]
-    chosen = [pictures[i] for i in np.linspace(0, len(pictures) - 1, FRAMES).round().astype(int)]
-    strip = Image.new("RGB", (FRAMES * CELL, CELL + BAR), "white")
+    chosen = [pictures[i] for i in np.linspace(0, len(pictures) - 1, COLUMNS * ROWS).round().astype(int)]
+    sheet = Image.new("RGB", (COLUMNS * CELL, ROWS * CELL + BAR), "white")
     for place, picture in enumerate(chosen):
-        strip.paste(picture.resize((CELL, CELL), Image.Resampling.LANCZOS), (place * CELL, BAR))
-    draw, font = ImageDraw.Draw(strip), ImageFont.load_default(size=14)
-    draw.text((FRAMES * CELL / 2, BAR / 2), words, fill="black", font=font, anchor="mm")
-    return strip
+        sheet.paste(
+            picture.resize((CELL, CELL), Image.Resampling.LANCZOS),
+            (place % COLUMNS * CELL, BAR + place // COLUMNS * CELL),
+        )
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=12)
+    draw.text((COLUMNS * CELL / 2, BAR / 2), words, fill="black", font=font, anchor="mm")
+    return sheet
 
 
 def run_stories(names: list[str], folder: Path) -> None:
@@ -69,7 +77,7 @@ def main(argv: list[str]) -> int:
         if not args.videos:
             run_stories(names, folder)
         for name in names:
-            picture = strip_of(
+            picture = sheet_of(
                 folder / f"{slug(STORIES[name])}.mp4", f"{name}: DreaMoving-Tiny, a drawn dance"
             )
             path = (ROOT / workflow_path(STORIES[name])).with_suffix(".jpg")

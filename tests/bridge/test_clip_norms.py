@@ -201,6 +201,7 @@ def test_gradients_go_through_the_norms(base, motion, v1):
     reference.zero_grad()
 
 
+@pytest.mark.slow
 def test_torch_compile_sees_another_number_of_frames():
     config = TinyConfig(model_channels=32, channel_mult=(1,), attention_levels=(True,))  # compiles in seconds
     model = build_model(config, unet_state_dict(config), v_prediction=False)

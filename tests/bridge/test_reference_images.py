@@ -246,5 +246,5 @@ def test_a_strength_can_be_typed_or_connected():
 
     info = content.ApplyContentGuider.GET_NODE_INFO_V1()["input"]["required"]["alpha_f"]
 
-    assert info[0] == "FLOAT,CURVE,FLOATS"
+    assert info[0] == "FLOAT,CURVE,FLOATS,STRING"
     assert info[1]["default"] == 1.0

@@ -44,7 +44,7 @@ def test_what_is_there_is_found_in_comfyuis_own_folders(folder, monkeypatch):
 def test_a_story_is_answered_without_a_graph(folder):
     report, complete = model_files.check_models("Face and clothes", None, verify=False)
 
-    assert report.startswith("Face and clothes: 6 of 6 files to see to")
+    assert report.startswith("Face and clothes: 8 of 8 files to see to")
     assert not complete
 
 

@@ -86,6 +86,7 @@ def test_forty_steps_are_twenty_a_kill_and_twenty_to_the_last_bit(tmp_path):
         assert all(torch.equal(value, moments[number][name]) for name, value in state.items())
 
 
+@pytest.mark.slow
 def test_two_processes_of_the_launcher_are_one_with_twice_the_accumulation(tmp_path):
     # multi_gpu means torch's launcher; --cpu would want MPI. Which device it is, the script says.
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]

@@ -4,7 +4,6 @@ from ..demo import DEMO_SEED
 from ..graph import NEGATIVE, POSITIVE, Graph
 
 NAME = "Tiny demo"  # in the catalogue's list of stories
-DRAWN = "DreaMoving-Tiny (drawn dancers only)"  # detectors that come with the pack
 FRAMES, SIZE = 32, 128  # what the tiny model was trained on
 STEPS, CFG = 10, 1.5  # [ours] the best of those tried on held-out dances (docs/results.md)
 
@@ -37,16 +36,9 @@ def tiny_demo(g: Graph) -> None:
     positive = g.node("CLIPTextEncode", said, pos=(400, 80), title="Prompt", colour=POSITIVE)
     unsaid = {"clip": tiny.out("CLIP"), "text": ""}
     negative = g.node("CLIPTextEncode", unsaid, pos=(400, 290), title="Negative prompt", colour=NEGATIVE)
-    found = g.node(
-        "DreaMovingPoseExtract",
-        {"video": clip.out("video"), "detector": DRAWN, "pose_model": DRAWN, "people": 1, "detect_every": 1},
-        pos=(0, 800),
-        width=320,
-    )
-    clean = g.node("DreaMovingCleanPose", {"keypoints": found.out("keypoints")}, pos=(0, 1180), width=320)
     poses = g.node(
         "DreaMovingDrawPose",
-        {"keypoints": clean.out("keypoints"), "width": SIZE, "height": SIZE},
+        {"keypoints": clip.out("keypoints"), "width": SIZE, "height": SIZE},
         pos=(400, 500),
     )
     control = g.node(
