@@ -256,12 +256,10 @@ def _ui_node(
             widgets += [node.values[spec.name], *spec.follower]
     drawn = {"id": node.id, "type": node.type, "pos": list(node.pos), "size": list(node.size), "flags": {}}
     drawn |= {"order": order, "mode": 0, "inputs": inputs, "outputs": outputs, "title": node.title}
-    drawn |= {
-        "properties": {"Node name for S&R": node.type, "cnr_id": name, "ver": version},
-        "widgets_values": widgets,
-    }
+    properties: dict[str, Any] = {"Node name for S&R": node.type, "cnr_id": name, "ver": version}
     if node.models:
-        drawn["properties"]["models"] = list(node.models)
+        properties["models"] = list(node.models)
+    drawn |= {"properties": properties, "widgets_values": widgets}
     if node.colour:
         drawn |= {"color": node.colour[0], "bgcolor": node.colour[1]}
     return drawn

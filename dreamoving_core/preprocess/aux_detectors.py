@@ -109,7 +109,8 @@ def detection_size(height: int, width: int, resolution: int) -> tuple[int, int]:
 def shrunk(frame: Tensor, resolution: int) -> Tensor:
     """`h w 3` in [0, 1] as `1 c h w` at the size of detection."""
     picture = rearrange(frame, "h w c -> 1 c h w")
-    size = detection_size(*frame.shape[:2], resolution)
+    height, width = frame.shape[:2]
+    size = detection_size(height, width, resolution)
     return functional.interpolate(picture, size, mode="bicubic", antialias=True).clamp(0, 1)
 
 

@@ -1,5 +1,6 @@
 """`--dry-run`: what learns, what is frozen, and what a step really takes here in time and memory. Nothing is saved."""
 
+import math
 import sys
 import time
 
@@ -63,7 +64,7 @@ def dry_run(trainer: Trainer) -> list[str]:
     module = trainer.accelerator.unwrap_model(trainer.module)
     lines = [f"stage {trainer.stage}", *parameter_table(module)]
     sizes = ", ".join(f"{name} {size / GIB:.2f}" for name, size in state_bytes(trainer).items())
-    seconds = 0.0
+    seconds, figures = 0.0, {"loss": math.nan}
     for _ in range(TIMED_STEPS):
         start = time.monotonic()
         figures = {name: float(value) for name, value in trainer.advance().items()}

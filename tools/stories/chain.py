@@ -28,7 +28,7 @@ class Dance:
 
 @dataclass(frozen=True, kw_only=True)
 class Control:
-    net: Output
+    net: Output | None
     pictures: Output
     name: str
     strength: float = 1.0
@@ -147,10 +147,10 @@ def sample(
 def save(g: Steps, story: str, frames: Output, *, rate: Output | float, **more: Any) -> None:
     """The file, with the driving clip's sound where there is any."""
     prefix = f"DreaMoving/{story.lower().replace(',', '').replace(' ', '_')}"
-    rate = rate if isinstance(rate, Output) else str(rate)
+    told = rate if isinstance(rate, Output) else str(rate)
     with g.step("Watch", width=440) as column:
         column.node(
-            "DreaMovingVideoCombine", {"images": frames, "frame_rate": rate, "filename_prefix": prefix} | more
+            "DreaMovingVideoCombine", {"images": frames, "frame_rate": told, "filename_prefix": prefix} | more
         )
 
 

@@ -91,14 +91,14 @@ class FullKit(Kit):
             dance = column.node("LoadVideo", {"file": "dance.mp4"}, title="Your dance", colour=YOURS)
             trimmed = {"video": dance.out(), "duration": seconds or self.seconds}
             video = column.node("Video Slice", trimmed, title="How much of it").out()
-            found = {
+            found: dict[str, Any] = {
                 name: column.node("LoadImage", {"image": PICTURES[name]}, title=TITLES[name], colour=YOURS).out("IMAGE")
                 for name in pictures
             }  # fmt: skip
         return Footage(video=video, **found)
 
     def poses(
-        self, column: Column, source: Output, told: Output | None, *, title: str | None = None
+        self, column: Column, source: Output | None, told: Output | None, *, title: str | None = None
     ) -> Output:
         files = {"detector": PEOPLE.name, "pose_model": POINTS.name}
         known = (known_file(PEOPLE), known_file(POINTS))
@@ -106,7 +106,7 @@ class FullKit(Kit):
             "DreaMovingPoseExtract", {"video": source} | files, title=title, models=known
         ).out()
 
-    def depth(self, column: Column, source: Output, told: Output | None) -> Output:
+    def depth(self, column: Column, source: Output | None, told: Output | None) -> Output:
         return self.loader(column, "DreaMovingDepthExtract", "model", ZOE, frames=source).out()
 
     def sampling(self, **recipe: Any) -> dict[str, Any]:

@@ -65,7 +65,7 @@ class Kit(ABC):
 
     @abstractmethod
     def poses(
-        self, column: Column, source: Output, told: Output | None, *, title: str | None = None
+        self, column: Column, source: Output | None, told: Output | None, *, title: str | None = None
     ) -> Output:
         """Keypoints of the people in a VIDEO or IMAGE. `told` are the true ones, where the dance is drawn."""
 
@@ -74,7 +74,7 @@ class Kit(ABC):
         return {}
 
     @abstractmethod
-    def depth(self, column: Column, source: Output, told: Output | None) -> Output:
+    def depth(self, column: Column, source: Output | None, told: Output | None) -> Output:
         """Depth pictures of a VIDEO or IMAGE."""
 
     @abstractmethod

@@ -91,7 +91,7 @@ class TinyKit(Kit):
         return Footage(video=video, prompt=clip.out("caption"), told=told, **found)
 
     def poses(
-        self, column: Column, source: Output, told: Output | None, *, title: str | None = None
+        self, column: Column, source: Output | None, told: Output | None, *, title: str | None = None
     ) -> Output:
         if self.detects_poses:
             files = {"detector": DRAWN, "pose_model": DRAWN}
@@ -102,7 +102,7 @@ class TinyKit(Kit):
     def told(self, port: Callable[[str, str], Output], *names: str) -> dict[str, Output]:
         return {} if self.detects_poses else {name: port(name, "POSE_KEYPOINT") for name in names}
 
-    def depth(self, column: Column, source: Output, told: Output | None) -> Output:
+    def depth(self, column: Column, source: Output | None, told: Output | None) -> Output:
         if self.detects_depth:
             return column.node("DreaMovingDepthExtract", {"frames": source, "model": DRAWN}).out()
         assert told is not None
