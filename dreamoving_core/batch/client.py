@@ -16,6 +16,7 @@ from ..errors import DreaMovingError, InputError, SetupError
 from .websocket import Listener
 
 Graph = dict[str, dict[str, Any]]  # node id -> {class_type, inputs}
+ENDS = ("execution_success", "execution_error", "execution_interrupted")  # ComfyUI's last message of a run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +93,10 @@ class Client:
                     raise SetupError(
                         f"{self.url} did not finish the graph within {limit_s:.0f} s; it was stopped."
                     )
-                listener = self._follow(listener, prompt, on_step)
+                listener, ended = self._follow(listener, prompt, on_step)
                 entry = self.history(prompt)
+            if not ended:  # what was said while the history was asked for
+                listener, _ = self._follow(listener, prompt, on_step)
         finally:
             if listener is not None:
                 listener.close()
@@ -108,14 +111,15 @@ class Client:
 
     def _follow(
         self, listener: Listener | None, prompt: str, on_step: Callable[[Step], None]
-    ) -> Listener | None:
-        """Pass on what the server says until the run has ended, it is quiet for a moment, or a few seconds went by."""
-        until = time.monotonic() + 5.0
+    ) -> tuple[Listener | None, bool]:
+        """Pass on what the server says until the run has ended, it is quiet for a moment, or a few seconds went by.
+        The listener, None once it is lost, and whether the end was heard."""
+        until, ended = time.monotonic() + 5.0, False
         if listener is None:
             time.sleep(0.5)
-            return None
+            return None, ended
         try:
-            while time.monotonic() < until and (message := listener.receive(0.5)):
+            while not ended and time.monotonic() < until and (message := listener.receive(0.5)):
                 data = message.get("data") or {}
                 if data.get("prompt_id") != prompt:
                     continue
@@ -123,12 +127,12 @@ class Client:
                     on_step(Step(node=data["node"]))
                 elif message["type"] == "progress":
                     on_step(Step(node=str(data.get("node")), value=data["value"], total=data["max"]))
-                elif message["type"] in ("execution_success", "execution_error", "execution_interrupted"):
-                    break
+                else:
+                    ended = message["type"] in ENDS
         except OSError:
             listener.close()
-            return None
-        return listener
+            return None, ended
+        return listener, ended
 
     def history(self, prompt: str) -> dict[str, Any] | None:
         """The entry of a run that has ended; None before. The server writes it a moment after it says the end."""

@@ -78,6 +78,7 @@ def checked(name: str, value: Any, before: Any) -> Any:
     return value
 
 
+# Weights of what moves: the plain loss leaves backgrounds restless (docs/results.md). [ours]
 MOVING = Objective(noise_levels=1, person_weight=1.0, change_weight=4.0)
 BASE = Stage(
     name="base",

@@ -3,6 +3,8 @@
 One process per GPU: `accelerate launch --num_processes 8` gives the Content Guider the paper's batch of 8 x 16.
 """
 
+from dataclasses import replace
+
 from .schedule import Schedule
 from .stages import Stage
 from .trainee import Objective
@@ -40,6 +42,17 @@ CONTENT_GUIDER = Stage(
     ),
     checkpointing=True,
 )
+VIDEO_SCHEDULE = Schedule(
+    steps=10_000,  # [DM §2.4.2]
+    learning_rate=1e-4,  # [DM §2.4.2]
+    decay="constant",
+    warmup=0,
+    beta2=0.999,  # AdamW's usual [ours]
+    ema_decay=0.0,  # the paper knows no average
+    precision="bf16",  # [ours]
+    checkpoint_every=500,
+)
+VIDEO_OBJECTIVE = Objective(noise_levels=1, person_weight=0.0, timestep_power=1.0, drop_text=0.1)  # [AD]
 LONG_FRAME = Stage(
     name="long_frame",
     learns=("motion.",),  # [DM §2.4.2] the U-Net's motion module alone
@@ -52,17 +65,8 @@ LONG_FRAME = Stage(
     crop="center",  # [DM §2.4.2] resize and centre crop
     stride=4,  # [AD]; the paper gives none
     betas="linear",  # [AD] what its motion module was trained with
-    schedule=Schedule(
-        steps=10_000,  # [DM §2.4.2]
-        learning_rate=1e-4,  # [DM §2.4.2]
-        decay="constant",
-        warmup=0,
-        beta2=0.999,
-        ema_decay=0.0,
-        precision="bf16",
-        checkpoint_every=500,
-    ),
-    objective=Objective(noise_levels=1, person_weight=0.0, timestep_power=1.0, drop_text=0.1),  # [AD]
+    schedule=VIDEO_SCHEDULE,
+    objective=VIDEO_OBJECTIVE,
     checkpointing=True,
 )
 VIDEO_CONTROL = Stage(
@@ -77,19 +81,8 @@ VIDEO_CONTROL = Stage(
     size=352,  # [DM §2.4.3]
     stride=1,  # not given: dances are quick [ours]
     betas="linear",
-    schedule=Schedule(
-        steps=25_000,  # [DM §2.4.3]
-        learning_rate=1e-4,  # [DM §2.4.3]
-        decay="constant",
-        warmup=0,
-        beta2=0.999,
-        ema_decay=0.0,
-        precision="bf16",
-        checkpoint_every=500,
-    ),
-    objective=Objective(
-        noise_levels=1, person_weight=0.0, timestep_power=1.0, drop_text=0.1, drop_control=0.0
-    ),
+    schedule=replace(VIDEO_SCHEDULE, steps=25_000),  # [DM §2.4.3], its rate too
+    objective=replace(VIDEO_OBJECTIVE, drop_control=0.0),
     checkpointing=True,
 )
 EXPRESSION = Stage(
@@ -102,19 +95,8 @@ EXPRESSION = Stage(
     guidance=False,  # not said; one file less to give [ours]
     size=512,  # [DM §2.4.4]
     betas="linear",
-    schedule=Schedule(
-        steps=20_000,  # [DM §2.4.4]
-        learning_rate=5e-5,  # [DM §2.4.4]
-        decay="constant",
-        warmup=0,
-        beta2=0.999,
-        ema_decay=0.0,
-        precision="bf16",
-        checkpoint_every=500,
-    ),
-    objective=Objective(
-        noise_levels=1, person_weight=0.0, timestep_power=1.0, drop_text=0.1, drop_control=0.0
-    ),
+    schedule=replace(VIDEO_SCHEDULE, steps=20_000, learning_rate=5e-5),  # [DM §2.4.4]
+    objective=replace(VIDEO_OBJECTIVE, drop_control=0.0),
     checkpointing=True,
 )
 STAGES = {stage.name: stage for stage in (CONTENT_GUIDER, LONG_FRAME, VIDEO_CONTROL, EXPRESSION)}

@@ -76,3 +76,5 @@ def test_without_a_server_nothing_is_said(monkeypatch):
 
     with CurrentNodeContext("prompt", "5"):
         say_on_node("half")
+
+    assert "server" not in sys.modules  # looking for one must not load ComfyUI's server

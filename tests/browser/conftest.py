@@ -5,20 +5,16 @@ The screenshots of a run are left in `out/browser`.
 
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
-import torch
 from dreamoving.dreamoving_core.batch.client import Client
-from dreamoving.dreamoving_core.batch.server import ServerSettings, free_port, running_server
+from dreamoving.dreamoving_core.batch.server import ServerSettings, running_server
+from one_server import PACK_NAME, ROOT, server_settings
 
 from .canvas import Canvas
 
-ROOT = Path(__file__).resolve().parents[2]
-PACK_NAME = "ComfyUI-DreaMoving"
 PICTURES = ROOT / "out" / "browser"
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 # Without a GPU, drawing the canvas through an emulated one takes most of the time.
@@ -29,17 +25,7 @@ RENDERERS = {"classic": False, "vue": True}
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerSettings]:
     base = tmp_path_factory.mktemp("comfyui")
-    settings = ServerSettings(
-        python=Path(sys.executable),
-        comfyui=Path(os.environ["COMFYUI_PATH"]),
-        pack=ROOT,
-        pack_name=PACK_NAME,
-        base=base,
-        log=base / "server.log",
-        port=free_port(),
-        cpu=not torch.cuda.is_available(),
-        threads=1,
-    )
+    settings = server_settings(base)
     with running_server(settings):
         yield settings
 

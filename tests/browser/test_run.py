@@ -5,9 +5,9 @@ import urllib.parse
 import urllib.request
 
 import pytest
+from one_server import ROOT
 
 from .canvas import Canvas
-from .conftest import ROOT
 
 pytestmark = pytest.mark.browser
 

@@ -4,9 +4,9 @@ import json
 import urllib.parse
 
 import pytest
+from one_server import PACK_NAME, ROOT
 
 from .canvas import Canvas
-from .conftest import PACK_NAME, ROOT
 
 pytestmark = pytest.mark.browser
 

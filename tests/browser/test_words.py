@@ -4,9 +4,10 @@ import json
 
 import pytest
 from dreamoving.dreamoving_core.batch.client import Client
+from one_server import PACK_NAME, ROOT
 
 from .canvas import Canvas
-from .conftest import PACK_NAME, RENDERERS, ROOT
+from .conftest import RENDERERS
 
 pytestmark = pytest.mark.browser
 

@@ -1,33 +1,17 @@
 """One real ComfyUI server for all tests of this folder, with the pack linked under a name that is not the pack's own."""
 
-import os
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-import torch
 from dreamoving.dreamoving_core.batch.client import Client
-from dreamoving.dreamoving_core.batch.server import ServerSettings, free_port, running_server
-
-ROOT = Path(__file__).resolve().parents[2]
-PACK_NAME = "ComfyUI-DreaMoving"
+from dreamoving.dreamoving_core.batch.server import ServerSettings, running_server
+from one_server import server_settings
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerSettings]:
     base = tmp_path_factory.mktemp("comfyui")
-    settings = ServerSettings(
-        python=Path(sys.executable),
-        comfyui=Path(os.environ["COMFYUI_PATH"]),
-        pack=ROOT,
-        pack_name=PACK_NAME,
-        base=base,
-        log=base / "server.log",
-        port=free_port(),
-        cpu=not torch.cuda.is_available(),
-        threads=1,
-    )
+    settings = server_settings(base)
     with running_server(settings):
         yield settings
 

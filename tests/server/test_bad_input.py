@@ -12,11 +12,10 @@ from dreamoving.dreamoving_core.batch.client import Client, Step, output_files
 from dreamoving.dreamoving_core.batch.server import ServerSettings
 from dreamoving.dreamoving_core.errors import DreaMovingError, InputError
 from dreamoving.dreamoving_core.tiny import files
+from one_server import ROOT
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from weights.public_files import motion_shapes
-
-from .conftest import ROOT
 
 pytestmark = pytest.mark.server
 

@@ -10,8 +10,7 @@ import pytest
 from dreamoving.tools.blueprint_checks import blueprint_problems
 from dreamoving.tools.check_workflows import all_problems, api_problems, packs_of
 from dreamoving.tools.workflow_checks import problems
-
-from .conftest import ROOT
+from one_server import ROOT
 
 pytestmark = pytest.mark.server
 

@@ -1,6 +1,7 @@
 """The HTTP client against a real server, with core nodes only."""
 
 import struct
+import time
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,19 @@ def test_a_run_tells_its_nodes_and_brings_its_file_back(client: Client, tmp_path
     assert png.startswith(b"\x89PNG")
     assert struct.unpack("!II", png[16:24]) == (24, 16)
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["still.png"]
+
+
+def test_a_slow_listener_misses_no_node(client: Client) -> None:
+    nodes = []
+
+    def slow(step) -> None:
+        nodes.append(step.node)
+        if len(nodes) == 1:
+            time.sleep(5.5)  # the run has long ended when the client reads on
+
+    client.run(still(colour=4), on_step=slow)
+
+    assert nodes == ["1", "2"]
 
 
 def test_a_graph_that_is_refused_names_node_and_input(client: Client) -> None:

@@ -10,8 +10,7 @@ from dreamoving.benchmarks.scores import scorecard, truth_of
 from dreamoving.dreamoving_core.batch.client import Client, Step, output_files
 from dreamoving.dreamoving_core.batch.server import ServerSettings
 from dreamoving.tools.demo import DEMO_SEED
-
-from .conftest import PACK_NAME, ROOT
+from one_server import PACK_NAME, ROOT
 
 pytestmark = pytest.mark.server
 

@@ -7,8 +7,7 @@ from dreamoving.dreamoving_core.batch.client import Client
 from dreamoving.tools.demo import DEMO_GRAPH, DEMO_SEED, DEMO_WORKFLOW, with_seed, workflow_with_seed
 from dreamoving.tools.stories.stages import STAGES
 from dreamoving.tools.workflows import emit
-
-from .conftest import PACK_NAME, ROOT
+from one_server import PACK_NAME, ROOT
 
 pytestmark = pytest.mark.server
 

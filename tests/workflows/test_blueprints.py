@@ -10,8 +10,8 @@ from dreamoving.tools.graph import Output
 from dreamoving.tools.layout import Steps
 from dreamoving.tools.stories.stages import STAGES, Stage
 from dreamoving.tools.workflows import blank, blueprint, tiny_kit
+from one_server import ROOT
 
-from .conftest import ROOT
 from .test_tiny_variants import Product, read
 
 pytestmark = pytest.mark.workflows

@@ -11,8 +11,7 @@ import pytest
 from dreamoving.dreamoving_core.batch.client import Client, output_files
 from dreamoving.tools.check_workflows import api_problems, bare
 from dreamoving.tools.workflows import STORIES, described, tiny_kit, tiny_path
-
-from .conftest import ROOT
+from one_server import ROOT
 
 pytestmark = pytest.mark.workflows
 
