@@ -3,8 +3,6 @@
 import contextlib
 import importlib
 import io
-import resource
-import sys
 import tempfile
 import time
 import warnings
@@ -27,6 +25,7 @@ from ..dreamoving_core.tiny import files
 from ..dreamoving_core.video.clip_file import FileClip
 from ..dreamoving_core.video.encode import encode_video
 from ._reference_drawer import load_drawer
+from ._resident import extra_mb
 
 CLIPS = (7, 21, 33, 55)  # seeds of the held-out split
 FRAMES = 16
@@ -134,26 +133,6 @@ def truth() -> dict[str, dict]:
     return measured
 
 
-def peak_mb(step: Callable[[], object]) -> float:
-    """How much the process grew beyond what it held before, in MB: the kernel's own mark, on Linux."""
-    marks = Path("/proc/self/clear_refs")
-    if not marks.exists():
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        step()
-        scale = 1e6 if sys.platform == "darwin" else 1e3
-        return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / scale
-    marks.write_text("5")
-    before = memory_mark("VmRSS")
-    step()
-    return (memory_mark("VmHWM") - before) / 1e3
-
-
-def memory_mark(name: str) -> int:
-    """A line of /proc/self/status in kB."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
-
-
 def speed() -> dict[str, dict]:
     """Frames per second and peak memory of Tiny's depth and of the normaliser, on one core."""
     model = load_zoe(files.FOLDER / files.DEPTH)
@@ -172,7 +151,7 @@ def speed() -> dict[str, dict]:
             "against": "one core",
         }
         found[f"{name}_peak_mb"] = {
-            "value": peak_mb(step),
+            "value": extra_mb(step),
             "against": f"growth of the process, {frames} frames, result included",
         }
     return found

@@ -22,6 +22,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ._resident import peak_bytes, start_counting
+
 LIMIT_MIB = 400
 RATE = Fraction(24)
 MIB = 2**20
@@ -148,21 +150,6 @@ def drawings(frames: int, *, width: int, height: int) -> Iterator[Tensor]:
     for i in range(frames):
         start = 4 * i % width
         yield grain.roll(3 * i, dims=1) + ramp[:, start : start + width, None]
-
-
-def start_counting() -> int:
-    """Resident bytes now; the kernel counts the peak from here on."""
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    return resident_bytes("VmRSS")
-
-
-def peak_bytes() -> int:
-    return resident_bytes("VmHWM")
-
-
-def resident_bytes(kind: str) -> int:
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(kind + ":"))
 
 
 def format_names() -> list[str]:

@@ -113,12 +113,12 @@ def test_another_seed_changes_the_clip_and_the_noise(base):
     }
 
 
-def test_a_wrong_pose_comes_from_the_same_clip_with_another_dance_and_goes_to_draw_pose_alone(base):
+def test_a_wrong_pose_comes_off_the_video_of_another_dance_and_of_nothing_else(base):
     changed = demo.wrong_pose(base, 4242)
 
-    clip, draw = only_node(base, "DreaMovingSampleClip"), only_node(base, "DreaMovingDrawPose")
+    clip, extract = only_node(base, "DreaMovingSampleClip"), only_node(base, "DreaMovingPoseExtract")
     (other,) = changed.keys() - base.keys()
-    assert differences(base, changed) == {(draw, "keypoints"): ([clip, 1], [other, 1])}
+    assert differences(base, changed) == {(extract, "video"): ([clip, 8], [other, 8])}
     assert changed[other]["class_type"] == "DreaMovingSampleClip"
     assert changed[other]["inputs"] == base[clip]["inputs"] | {"dance_seed": 4242}
 

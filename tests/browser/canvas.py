@@ -13,8 +13,8 @@ READY = (
     "() => window.app?.extensionManager && window.app.isGraphReady && window.app.graph && window.LiteGraph"
 )
 SLOW_MS = 300_000  # a machine with nothing but a shared core
-# Looking for the size of a missing model, which a page without the internet may not.
-MODEL_HOSTS = re.compile(r"huggingface\.co|civitai\.|github\.com|missingModelDownload")
+# What the page itself asks of the internet: the size of a missing model, the versions of packs.
+ELSEWHERE = re.compile(r"huggingface\.co|civitai\.|github\.com|api\.comfy\.org|missingModelDownload")
 
 
 class Canvas:
@@ -29,7 +29,7 @@ class Canvas:
 
     def _on_console(self, message) -> None:
         said = f"{message.text} ({message.location.get('url', '')})"
-        if message.type == "error" and not MODEL_HOSTS.search(said):
+        if message.type == "error" and not ELSEWHERE.search(said):
             self.complaints.append(said)
 
     def close(self) -> None:

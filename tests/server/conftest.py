@@ -24,3 +24,13 @@ def client(server: ServerSettings) -> Client:
 @pytest.fixture(scope="session")
 def object_info(client: Client) -> dict:
     return client.get("/object_info")
+
+
+def cached_nodes(entry: dict) -> set[str]:
+    """The nodes of a run that the server answered from its cache."""
+    return {
+        node
+        for kind, data in entry["status"]["messages"]
+        if kind == "execution_cached"
+        for node in data["nodes"]
+    }

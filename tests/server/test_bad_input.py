@@ -17,22 +17,25 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from weights.public_files import motion_shapes
 
+from .conftest import cached_nodes
+
 pytestmark = pytest.mark.server
 
 FRAMES = 4
-TINY, CLIP, DRAW, CONTROL, MOTION, FACE = "2", "3", "6", "7", "8", "9"
-SAMPLER, DECODE, COMBINE, SAVE = "12", "13", "14", "20"
+TINY, CLIP, EXTRACT, CLEAN, DRAW, CONTROL, MOTION, FACE = "2", "3", "4", "5", "6", "9", "10", "11"
+SAMPLER, DECODE, COMBINE, SAVE = "14", "15", "16", "20"
 nonces = itertools.count(1)
 
 
 def small_graph() -> dict:
-    """The demo at 4 frames, 64 pixels and 2 steps, its latents saved.
+    """The demo at 4 frames, 64 pixels and 2 steps, with the poses that the clip was drawn from, its latents saved.
 
     `context_overlap` means nothing without windows; a new value makes the server sample again instead of answering
     from its cache, while the models stay the ones of the run before.
     """
     graph = json.loads((ROOT / "workflows" / "api" / "00_tiny_demo.json").read_text(encoding="utf-8"))
-    del graph[COMBINE], graph[DECODE]
+    del graph[COMBINE], graph[DECODE], graph[EXTRACT], graph[CLEAN]
+    graph[DRAW]["inputs"]["keypoints"] = [CLIP, 1]
     graph[CLIP]["inputs"] |= {"frames": FRAMES, "size": 64}
     graph[DRAW]["inputs"] |= {"width": 64, "height": 64}
     size = {"frames": FRAMES, "width": 64, "height": 64, "steps": 2, "context_overlap": next(nonces)}
@@ -48,15 +51,6 @@ def changed(node: str, **inputs: object) -> dict:
     graph = small_graph()
     graph[node]["inputs"] |= inputs
     return graph
-
-
-def cached_nodes(entry: dict) -> set[str]:
-    return {
-        node
-        for kind, data in entry["status"]["messages"]
-        if kind == "execution_cached"
-        for node in data["nodes"]
-    }
 
 
 @pytest.fixture(scope="module")

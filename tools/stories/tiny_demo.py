@@ -4,7 +4,9 @@ from ..demo import DEMO_SEED
 from ..graph import NEGATIVE, POSITIVE, Graph
 
 NAME = "Tiny demo"  # in the catalogue's list of stories
+DRAWN = "DreaMoving-Tiny (drawn dancers only)"  # detectors that come with the pack
 FRAMES, SIZE = 32, 128  # what the tiny model was trained on
+SMOOTHING = 7  # [ours] of 12 frames a second: 9 takes part of the dance with the trembling (docs/results.md)
 STEPS, CFG = 10, 1.5  # [ours] the best of those tried on held-out dances (docs/results.md)
 
 DEMO_NOTE = """## DreaMoving in one graph, no downloads
@@ -15,6 +17,7 @@ The model is **DreaMoving-Tiny**: it comes with the pack, was trained on drawn d
 any computer. It shows how the parts fit, not what full-size models look like.
 
 * **Sample Clip**, `seed`: another person, other clothes, another scene and dance.
+* **Pose Extract** reads the poses off the driving video with detectors that come with the pack; they know drawn dancers only.
 * **Apply Content Guider**, `alpha_f` and `alpha_c`: how much the face and the clothes count; 0 leaves them to the prompt.
 * **Apply ControlNet**, `strength`: how strictly the poses are followed.
 * **Apply Motion**, `strength` 0: every frame on its own.
@@ -32,15 +35,30 @@ def tiny_demo(g: Graph) -> None:
     )
     g.group("Step 1 - Model and sample clip", tiny, clip)
 
-    said = {"clip": tiny.out("CLIP"), "text": clip.out("caption")}
-    positive = g.node("CLIPTextEncode", said, pos=(400, 80), title="Prompt", colour=POSITIVE)
-    unsaid = {"clip": tiny.out("CLIP"), "text": ""}
-    negative = g.node("CLIPTextEncode", unsaid, pos=(400, 290), title="Negative prompt", colour=NEGATIVE)
+    found = g.node(
+        "DreaMovingPoseExtract",
+        {"video": clip.out("video"), "detector": DRAWN, "pose_model": DRAWN, "people": 1, "detect_every": 1},
+        pos=(400, 80),
+        width=320,
+    )
+    clean = g.node(
+        "DreaMovingCleanPose",
+        {"keypoints": found.out("keypoints"), "smoothing": SMOOTHING},
+        pos=(400, 440),
+        width=320,
+    )
     poses = g.node(
         "DreaMovingDrawPose",
-        {"keypoints": clip.out("keypoints"), "width": SIZE, "height": SIZE},
-        pos=(400, 500),
+        {"keypoints": clean.out("keypoints"), "width": SIZE, "height": SIZE},
+        pos=(400, 740),
+        width=320,
     )
+    g.group("Step 2 - Poses off the video", found, clean, poses)
+
+    said = {"clip": tiny.out("CLIP"), "text": clip.out("caption")}
+    positive = g.node("CLIPTextEncode", said, pos=(780, 80), title="Prompt", colour=POSITIVE)
+    unsaid = {"clip": tiny.out("CLIP"), "text": ""}
+    negative = g.node("CLIPTextEncode", unsaid, pos=(780, 290), title="Negative prompt", colour=NEGATIVE)
     control = g.node(
         "ControlNetApplyAdvanced",
         {
@@ -49,19 +67,19 @@ def tiny_demo(g: Graph) -> None:
             "control_net": tiny.out("control_pose"),
             "image": poses.out(),
         },
-        pos=(400, 830),
+        pos=(780, 500),
         title="Apply ControlNet: poses",
     )
-    g.group("Step 2 - Prompt and poses", positive, negative, poses, control)
+    g.group("Step 3 - Prompt and control", positive, negative, control)
 
     motion = g.node(
         "DreaMovingApplyMotion",
         {"model": tiny.out("MODEL"), "motion_model": tiny.out("motion_model")},
-        pos=(780, 80),
+        pos=(1160, 80),
     )
     eyes = {"content_guider": tiny.out("content_guider"), "clip_vision": tiny.out("CLIP_VISION")}
-    face = g.node("DreaMovingEncodeFace", {**eyes, "image": clip.out("face")}, pos=(780, 380))
-    cloth = g.node("DreaMovingEncodeCloth", {**eyes, "image": clip.out("cloth")}, pos=(780, 590))
+    face = g.node("DreaMovingEncodeFace", {**eyes, "image": clip.out("face")}, pos=(1160, 380))
+    cloth = g.node("DreaMovingEncodeCloth", {**eyes, "image": clip.out("cloth")}, pos=(1160, 590))
     guided = g.node(
         "DreaMovingApplyContentGuider",
         {
@@ -70,9 +88,9 @@ def tiny_demo(g: Graph) -> None:
             "face_tokens": face.out("tokens"),
             "cloth_tokens": cloth.out("tokens"),
         },
-        pos=(780, 800),
+        pos=(1160, 800),
     )
-    g.group("Step 3 - Motion, face and clothes", motion, face, cloth, guided)
+    g.group("Step 4 - Motion, face and clothes", motion, face, cloth, guided)
 
     latents = g.node(
         "DreaMovingSampler",
@@ -88,17 +106,17 @@ def tiny_demo(g: Graph) -> None:
             "cfg": CFG,
             "noise": "shared",
         },
-        pos=(1160, 80),
+        pos=(1540, 80),
         room=260,  # for the preview
     )
-    frames = g.node("VAEDecode", {"samples": latents.out(), "vae": tiny.out("VAE")}, pos=(1160, 860))
-    g.group("Step 4 - Sample", latents, frames)
+    frames = g.node("VAEDecode", {"samples": latents.out(), "vae": tiny.out("VAE")}, pos=(1540, 860))
+    g.group("Step 5 - Sample", latents, frames)
 
     video = g.node(
         "DreaMovingVideoCombine",
         {"images": frames.out(), "side_by_side": poses.out(), "frame_rate": clip.out("frame_rate")},
-        pos=(1540, 80),
+        pos=(1920, 80),
         width=420,
         room=300,  # for the video
     )
-    g.group("Step 5 - Watch", video)
+    g.group("Step 6 - Watch", video)
