@@ -10,6 +10,9 @@ from torch import Tensor
 
 from ..dreamoving_core.bridge.frame_plot import plot_over_frames
 from ..dreamoving_core.bridge.keyframes import BETWEENS, parse_keyframes
+from ..dreamoving_core.bridge.scorecard import score_clip
+from ..dreamoving_core.metrics.scorecard import ScoreSettings
+from ..dreamoving_core.metrics.scorecard_text import number
 from ..dreamoving_core.preprocess.draw_pose import draw_pose
 from ..dreamoving_core.preprocess.keypoints import encode_pose_keypoint
 from ..dreamoving_core.preprocess.pose_clean import CleanSettings, clean_clip
@@ -21,6 +24,7 @@ from ..dreamoving_core.preprocess.pose_track import pick_person, track_people
 from ..dreamoving_core.procdance.clip import Clip, ClipSpec, render_clip
 from ..dreamoving_core.procdance.sample import driven_clip
 from ..dreamoving_core.video.encode import encode_video
+from ..dreamoving_core.video.playback import ImageClip
 
 Tile = tuple[str, Tensor]
 SEED, FRAMES, SIZE = 7, 16, 256
@@ -152,6 +156,26 @@ def lines() -> list[Tile]:
     return [(between, plot_over_frames({"value": keyframes.at(25, between=between)})) for between in BETWEENS]
 
 
+def scored() -> list[Tile]:
+    """The same dance whole and spoilt in three ways, with the number that sees it."""
+    clip = driven_clip(ClipSpec(seed=SEED, split="held_out", num_frames=FRAMES, size=128)).truth.images
+    light = 1 + 0.15 * torch.randn(FRAMES, 1, 1, 1, generator=torch.Generator().manual_seed(0))
+    darker = clip * torch.linspace(1.0, 0.6, FRAMES)[:, None, None, None]
+    jump = torch.cat([clip[: FRAMES // 2], clip[FRAMES // 2 :] * 0.75])
+    settings = ScoreSettings(context_length=FRAMES // 2)
+    tiles = []
+    for name, spoilt in (
+        ("flicker", clip),
+        ("flicker", clip * light),
+        ("window_seams", jump),
+        ("colour_drift", darker),
+    ):
+        spoilt = spoilt.clamp(0, 1)
+        value = score_clip(ImageClip(spoilt), settings, likeness="").figures[name].value
+        tiles.append((f"{name} {number(value or 0.0)}", spoilt))
+    return tiles
+
+
 DRAWN: dict[str, Callable[[], list[Tile]]] = {
     "draw_pose": pose_switches,
     "fit_pose": fits,
@@ -162,4 +186,5 @@ DRAWN: dict[str, Callable[[], list[Tile]]] = {
     "sample_clip": shots,
     "formats": qualities,
     "keyframes": lines,
+    "scorecard": scored,
 }

@@ -8,22 +8,28 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ..dreamoving_core.catalogue.stories import SCAIL, WAN_ANIMATE
 from ..dreamoving_core.tiny import files
 from ..tools.stories.tiny_kit import STAND_INS
+from .wan_stand_ins import StandIn, random_scail, random_wan_animate, random_wan_lora, random_wan_vae
 
 RANK = 4
 
 
 def write_stand_ins(models: Path) -> None:
     """The files that `workflows/tiny/` asks for, into ComfyUI's `models`."""
-    made = {
-        "loras": ("LoraLoader", random_lora()),
-        "frame_interpolation": ("FrameInterpolationModelLoader", random_rife()),
-        "upscale_models": ("UpscaleModelLoader", plain_upscaler()),
-    }
-    for folder, (loader, weights) in made.items():
+    made = (
+        ("loras", "LoraLoader", StandIn(weights=random_lora())),
+        ("frame_interpolation", "FrameInterpolationModelLoader", StandIn(weights=random_rife())),
+        ("upscale_models", "UpscaleModelLoader", StandIn(weights=plain_upscaler())),
+        ("diffusion_models", WAN_ANIMATE.name, random_wan_animate()),
+        ("diffusion_models", SCAIL.name, random_scail()),
+        ("loras", "LoraLoaderModelOnly", random_wan_lora()),
+        ("vae", "VAELoader", random_wan_vae()),
+    )
+    for folder, stands_for, stand_in in made:
         (models / folder).mkdir(parents=True, exist_ok=True)
-        save_file(weights, models / folder / STAND_INS[loader])
+        save_file(stand_in.weights, models / folder / STAND_INS[stands_for], stand_in.metadata or None)
 
 
 def random_lora() -> dict[str, Tensor]:

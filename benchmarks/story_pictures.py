@@ -59,7 +59,8 @@ def run_stories(names: list[str], folder: Path) -> None:
             client = Client(settings.url, timeout=120)
             for name in names:
                 graph = json.loads((ROOT / tiny_path(STORIES[name])).read_text(encoding="utf-8"))
-                (video,) = [file for file in output_files(client.run(graph)) if file.type == "output"]
+                made = [file for file in output_files(client.run(graph)) if file.filename.endswith(".mp4")]
+                (video,) = [file for file in made if file.type == STORIES[name].pictured]
                 client.download(video, folder / f"{slug(STORIES[name])}.mp4")
                 print(name)
 
@@ -77,9 +78,8 @@ def main(argv: list[str]) -> int:
         if not args.videos:
             run_stories(names, folder)
         for name in names:
-            picture = sheet_of(
-                folder / f"{slug(STORIES[name])}.mp4", f"{name}: DreaMoving-Tiny, a drawn dance"
-            )
+            shown = "a drawn dance" if STORIES[name].pictured == "output" else "the fitted poses"
+            picture = sheet_of(folder / f"{slug(STORIES[name])}.mp4", f"{name}: DreaMoving-Tiny, {shown}")
             path = (ROOT / workflow_path(STORIES[name])).with_suffix(".jpg")
             picture.save(path, quality=88)
             print(f"{path.name}: {path.stat().st_size / 1e3:.0f} kB")

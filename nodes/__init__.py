@@ -10,6 +10,7 @@ from . import (
     control,
     depth,
     doctor,
+    evaluation,
     face,
     loaders,
     models,
@@ -50,5 +51,6 @@ class DreaMovingExtension(ComfyExtension):
             schedule,
             sampling,
             video,
+            evaluation,
         )
         return [node for part in parts for node in part.NODES]

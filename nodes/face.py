@@ -33,7 +33,8 @@ class CropFace(io.ComfyNode):
                 io.Combo.Input("background", options=list(GROUNDS), default="grey",
                     tooltip="What crops show where the square reaches beyond the picture."),
                 io.Combo.Input("missing", options=list(MISSING), default=MISSING[0],
-                    tooltip="A picture without a face: stop with a message, or leave that picture out."),
+                    tooltip="A picture without a face: stop with a message, leave that picture out, or cut it where the nearest "
+                    "picture has its face, so that frames stay aligned."),
                 FaceRecogniser.Input("face_recogniser", optional=True,
                     tooltip="From Load Face Recogniser: its detector finds the faces. The surest of the three."),
                 FaceLandmarks.Input("face_landmarks", optional=True,

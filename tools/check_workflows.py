@@ -59,7 +59,7 @@ def all_problems(root: Path, object_info: ObjectInfo) -> Iterator[tuple[str, str
 
 
 def stories(root: Path) -> Iterator[str]:
-    """The files and the catalogue's stories are one list."""
+    """The files and the catalogue's stories are one list, and each story has its graphs for the API and for Tiny."""
     numbered = [
         path.name.split(" - ")[0].split(", no downloads")[0]
         for path in sorted((root / "workflows").glob("*.json"))
@@ -68,6 +68,10 @@ def stories(root: Path) -> Iterator[str]:
     expected = [f"{number:02} {name}" for number, name in enumerate(STORIES)]
     if numbered != expected:
         yield f"the stories are {expected}, the files {numbered}"
+    for folder, first in (("api", 0), ("tiny", 1)):  # the tiny demo is Tiny by itself
+        found = sorted(path.name[:2] for path in (root / "workflows" / folder).glob("*.json"))
+        if found != [f"{number:02}" for number in range(first, len(STORIES))]:
+            yield f"{folder}/ has the graphs {found}, not one for each of {len(STORIES) - first} stories"
 
 
 def companions(path: Path, workflow: Workflow, object_info: ObjectInfo) -> Iterator[str]:

@@ -29,7 +29,7 @@ ROOM = {
     "DreaMovingMirrorPose": 240,
     "DreaMovingCropPose": 240,
     "DreaMovingCheckModels": 200,
-    "DreaMovingScorecard": 340,
+    "DreaMovingScorecard": 640,
 }
 
 

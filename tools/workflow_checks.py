@@ -42,6 +42,7 @@ NODE_KEYS = {
     "properties",
     "widgets_values",
 }
+NEEDED = {"nodes", "links", "groups", "last_node_id", "last_link_id"}
 ALLOWED_KEYS = {"color", "bgcolor"}  # of nodes, beside those
 PROPERTIES = {"Node name for S&R", "cnr_id", "ver", "models", "proxyWidgets"}
 EXTRA = {"ds", "linearMode", "linearData", "BlueprintDescription", "BlueprintSearchAliases"}
@@ -54,8 +55,16 @@ TITLE_BAR = 30  # pixels above a node's position
 
 
 def problems(workflow: Workflow, object_info: ObjectInfo, packs: dict[str, tuple[str, str]]) -> Iterator[str]:
-    """Everything that is wrong with a workflow in UI format. `packs`: module prefix -> registry name and version."""
+    """Everything that is wrong with a workflow in UI format. `packs`: module prefix -> registry name and version.
+
+    Where fields are missing that the rest is read from, this is all that is said.
+    """
+    if lacking := NEEDED - set(workflow):
+        yield f"the file lacks {sorted(lacking)}"
+        return
     yield from shape(workflow)
+    if any(NODE_KEYS - set(node) for node in workflow["nodes"]):
+        return
     yield from unknown_nodes(workflow["nodes"], object_info)
     nodes = [node for node in workflow["nodes"] if node["type"] in object_info]
     yield from broken_links(workflow["nodes"], workflow["links"])

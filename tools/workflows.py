@@ -14,6 +14,7 @@ from .layout import Steps
 from .node_schema import ObjectInfo
 from .place import Place
 from .stories.dances import DANCES
+from .stories.evaluation import EVALUATION
 from .stories.finish import FINISH
 from .stories.full_kit import FullKit
 from .stories.kit import Kit
@@ -25,6 +26,7 @@ from .stories.story import Story
 from .stories.styles import STYLES
 from .stories.tiny_demo import tiny_demo
 from .stories.tiny_kit import TinyKit
+from .stories.wan import WAN
 
 COMFYUI = ("comfy-core", "0.30.0")
 APP = ".app.json"  # ComfyUI's App Mode
@@ -40,7 +42,8 @@ TINY_POSE_DETECTORS = ("dreamoving_tiny_person.onnx", "dreamoving_tiny_points.on
 TINY_DEPTH_DETECTOR = "dreamoving_tiny_depth"
 FULL = FullKit()
 STORIES: dict[str, Story] = {
-    story.name: story for story in (*DANCES, *STYLES, *SPEEDS, *RETOUCH, PREPARATION, FINISH)
+    story.name: story
+    for story in (*DANCES, *STYLES, *SPEEDS, *RETOUCH, PREPARATION, FINISH, EVALUATION, *WAN)
 }
 
 

@@ -4,6 +4,7 @@ What does not learn and does not stand in the way of gradients (VAE, text and im
 in a graph.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +21,13 @@ from einops import rearrange
 from torch import Tensor
 
 from ..errors import InputError, WeightsError
-from ..models.content_guider import PUBLIC_RECOGNISER, BranchConfig, ContentGuider, ContentGuiderConfig
+from ..models.content_guider import (
+    BRANCHES,
+    PUBLIC_RECOGNISER,
+    BranchConfig,
+    ContentGuider,
+    ContentGuiderConfig,
+)
 from ..models.token_encoders import EncoderConfig
 from ..preprocess.face_identity import FaceRecogniser
 from ..weights.content_guider import read_content_guider
@@ -37,6 +44,7 @@ from .video_control_model import VideoControlModel
 from .video_controlnet import detect_unet_config, read_motion_config
 
 TOKENS = 77  # of CLIP: a longer caption is cut, as in SD1.5's own training
+SAMPLE = 256  # numbers of each tensor that tell it from another's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +79,11 @@ class FrozenEncoders:
         self, pictures: Tensor, guider: ContentGuider, *, branch: str
     ) -> tuple[Tensor, Tensor | None]:
         """What a branch reads of pictures, `n m d` or `n d`, and of "no picture", `1 ...`, as its file has it."""
-        config = guider.branch(branch).config
+        return self.branch_features(pictures, guider.branch(branch).config)
+
+    @torch.no_grad()
+    def branch_features(self, pictures: Tensor, config: BranchConfig) -> tuple[Tensor, Tensor | None]:
+        """The same for a branch that need not be built."""
         refuse_other_encoder(config, self.vision)
         assert self.vision is not None  # refused above
         mean, std, size = self.vision.image_mean, self.vision.image_std, self.vision.image_size
@@ -88,6 +100,19 @@ class FrozenEncoders:
         if self.recogniser is None:
             return None
         return identities(faces_in(self.recogniser, pictures), width=IDENTITY)
+
+    def fingerprint(self, part: str) -> str:
+        """Tells encoders apart: of "vae", "clip", "vision" by the beginnings of all tensors, of "recogniser" by its name."""
+        if part == "recogniser":
+            return self.recogniser.name if self.recogniser is not None else "none"
+        assert part != "vision" or self.vision is not None
+        holder = {"vae": self.vae.first_stage_model, "clip": self.clip.cond_stage_model}
+        network = self.vision.model if part == "vision" else holder[part]
+        found = hashlib.sha256()
+        for name, tensor in network.state_dict().items():
+            start = tensor.detach().flatten()[:SAMPLE].float().cpu().contiguous()
+            found.update(f"{name} {tuple(tensor.shape)}".encode() + start.numpy().tobytes())
+        return found.hexdigest()[:16]
 
 
 def load_base(path: Path) -> tuple[comfy.model_base.BaseModel, comfy.sd.CLIP, comfy.sd.VAE]:
@@ -228,5 +253,10 @@ def trainable_guider(
 def new_branches(base: comfy.model_base.BaseModel, feature_width: int) -> dict[str, BranchConfig]:
     """Face and cloth branches of IP-Adapter plus's kind for this U-Net and an image encoder of that width."""
     context = base.model_config.unet_config["context_dim"]
-    branch = BranchConfig(encoder=EncoderConfig(context_dim=context, feature_width=feature_width))
-    return {"face": branch, "cloth": replace(branch, crop="pad")}
+    return {name: new_branch(name, feature_width, context_dim=context) for name in BRANCHES}
+
+
+def new_branch(name: str, feature_width: int, *, context_dim: int = 768) -> BranchConfig:
+    """How a new branch looks at pictures: faces are cut square, clothes are seen whole."""
+    encoder = EncoderConfig(context_dim=context_dim, feature_width=feature_width)
+    return BranchConfig(encoder=encoder, crop="center" if name == "face" else "pad")

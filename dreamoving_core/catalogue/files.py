@@ -211,6 +211,38 @@ FILES: tuple[ModelFile, ...] = (
         repo="https://github.com/deepinsight/insightface/releases/tag/v0.7", path="",
         sha256="4c06341c33c2ca1f86781dab0e829f88ad5b64be9fba56e56bc9ebdefc619e43", sha256_source=INSTALLERS,
     ),
+    # Wan, for core's Wan-Animate and SCAIL nodes
+    ModelFile(
+        name="wan2.2_animate_14B_bf16.safetensors", folder="diffusion_models", licence=APACHE, about="about 35 GB",
+        repo="Comfy-Org/Wan_2.2_ComfyUI_Repackaged",
+        path="split_files/diffusion_models/wan2.2_animate_14B_bf16.safetensors",
+    ),
+    ModelFile(
+        name="Wan21-14B-SCAIL-preview_comfy_bf16.safetensors", folder="diffusion_models", licence="MIT",
+        about="size on its page", repo="Kijai/WanVideo_comfy", path="SCAIL/Wan21-14B-SCAIL-preview_comfy_bf16.safetensors",
+    ),
+    ModelFile(
+        name="lightx2v_I2V_14B_480p_cfg_step_distill_rank64_bf16.safetensors", folder="loras", licence=SEE_PAGE,
+        size=738_005_744, repo="Kijai/WanVideo_comfy",
+        path="Lightx2v/lightx2v_I2V_14B_480p_cfg_step_distill_rank64_bf16.safetensors",
+        sha256="85c4a61c30e0497aa44b91d93a893b624708461a56fe5485183b28fa07e2dfb3", sha256_source=INSTALLERS,
+    ),
+    ModelFile(
+        name="umt5_xxl_fp8_e4m3fn_scaled.safetensors", folder="text_encoders", licence=SEE_PAGE, size=6_735_906_897,
+        repo="Comfy-Org/Wan_2.1_ComfyUI_repackaged",
+        path="split_files/text_encoders/umt5_xxl_fp8_e4m3fn_scaled.safetensors",
+        sha256="c3355d30191f1f066b26d93fba017ae9809dce6c627dda5f6a66eaa651204f68", sha256_source=INSTALLERS,
+    ),
+    ModelFile(
+        name="clip_vision_h.safetensors", folder="clip_vision", licence=SEE_PAGE, size=1_264_219_396,
+        repo="Comfy-Org/Wan_2.1_ComfyUI_repackaged", path="split_files/clip_vision/clip_vision_h.safetensors",
+        sha256="64a7ef761bfccbadbaa3da77366aac4185a6c58fa5de5f589b42a65bcc21f161", sha256_source=INSTALLERS,
+    ),
+    ModelFile(
+        name="wan_2.1_vae.safetensors", folder="vae", licence=SEE_PAGE, size=253_815_318,
+        repo="Comfy-Org/Wan_2.2_ComfyUI_Repackaged", path="split_files/vae/wan_2.1_vae.safetensors",
+        sha256="2fc39d31359a4b0a64f55876d8ff7fa8d780956ae2cb13463b0223e15148976b", sha256_source=INSTALLERS,
+    ),
     # reading videos
     ModelFile(
         name="yolox_l.onnx", folder="dwpose", licence=SEE_PAGE, size=216_746_733, repo="yzd-v/DWPose", path="yolox_l.onnx",

@@ -49,6 +49,19 @@ LARGER = need(
     "RealESRGAN_x4plus.safetensors", "larger pictures", instead="any upscaler in models/upscale_models"
 )
 ARCFACE = need("w600k_r50.onnx", "identity (pack buffalo_l)")
+WAN_ANIMATE = need(
+    "wan2.2_animate_14B_bf16.safetensors",
+    "Wan-Animate",
+    instead="Wan2_2-Animate-14B_fp8_e4m3fn_scaled_KJ.safetensors",
+)
+SCAIL = need(
+    "Wan21-14B-SCAIL-preview_comfy_bf16.safetensors", "SCAIL",
+    instead="Wan21-14B-SCAIL-preview_fp8_e4m3fn_scaled_KJ.safetensors",
+)  # fmt: skip
+WAN_FAST = need("lightx2v_I2V_14B_480p_cfg_step_distill_rank64_bf16.safetensors", "Wan in 6 steps")
+WAN_TEXT = need("umt5_xxl_fp8_e4m3fn_scaled.safetensors", "text encoder of Wan")
+WAN_EYES = need("clip_vision_h.safetensors", "image encoder of Wan")
+WAN_VAE = need("wan_2.1_vae.safetensors", "autoencoder of Wan", instead="Wan2_1_VAE_bf16.safetensors")
 
 # The names and the order of the files in workflows/.
 STORIES: dict[str, tuple[Asked, ...]] = {
@@ -68,4 +81,7 @@ STORIES: dict[str, tuple[Asked, ...]] = {
     "Face pass": (BASE, MOTION, POSE, PEOPLE, POINTS, EYES, FACE),
     "Pose preparation": (PEOPLE, POINTS),
     "Finish": (BETWEEN, LARGER),
+    "Evaluation": (PEOPLE, POINTS, ARCFACE),
+    "Wan-Animate": (WAN_ANIMATE, WAN_FAST, WAN_TEXT, WAN_EYES, WAN_VAE, PEOPLE, POINTS),
+    "SCAIL": (SCAIL, WAN_FAST, WAN_TEXT, WAN_EYES, WAN_VAE, PEOPLE, POINTS),
 }  # fmt: skip

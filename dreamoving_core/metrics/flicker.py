@@ -20,6 +20,16 @@ def delta_flicker(clip: Tensor, truth: Tensor, *, mask: Tensor | None = None) ->
     return _root_mean(change, mask)
 
 
+def flicker_between(before: Tensor, now: Tensor, after: Tensor) -> float:
+    """Mean distance of the values of a frame (h w c) from the span between the frames before and after it. [ours]
+
+    What goes on in one direction (a fade, an edge that passes, a cut) has none; what comes and goes within one frame has:
+    1 for black and white in turn. It needs no truth.
+    """
+    low, high = torch.minimum(before, after), torch.maximum(before, after)
+    return float(now.clamp(low, high).sub_(now).abs_().mean())  # in place: frames are large
+
+
 def motion_amplitude(clip: Tensor, *, mask: Tensor | None = None) -> float:
     """Root mean square change from frame to frame: how much the clip moves, wanted or not. A still picture has 0."""
     return _root_mean(_changes(clip, None).square().mean(-1), mask)

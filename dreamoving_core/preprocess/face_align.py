@@ -17,9 +17,11 @@ from .face_identity import TEMPLATE, TEMPLATE_SIZE, similarity
 from .pose_clip import FACE, LEFT_EYE, NOSE, RIGHT_EYE, PoseClip
 
 # The template's points among 68 landmarks and among MediaPipe's 478: groups whose mean is taken. The right eye is on
-# the left of the picture, as in the template.
+# the left of the picture, as in the template. MediaPipe's eyes: outer and inner corner, upper and lower lid. Its nose tip
+# is 1 by name and 4 by depth; the template's lies between: on MediaPipe's canonical face the five points miss the template
+# by 0.5 of its 112 pixels (root mean square), with 1 alone by 0.9, with 4 alone by 1.0.
 OF_68 = (range(36, 42), range(42, 48), (30,), (48,), (54,))
-OF_478 = ((33, 133, 159, 145), (263, 362, 386, 374), (4,), (61,), (291,))
+OF_478 = ((33, 133, 159, 145), (263, 362, 386, 374), (1, 4), (61,), (291,))
 # [ours] Left, top, right, bottom of a face in the template's 112 pixels: cheek to cheek, upper forehead to chin, as
 # detectors box it. Points alone don't tell how high a forehead is.
 FACE_IN_TEMPLATE = (14.0, 10.0, 98.0, 112.0)

@@ -13,7 +13,7 @@ from ..errors import InputError
 from .face_align import LocatedFace, align_face
 
 WHO = ("best", "all", "number")
-MISSING = ("stop", "leave out")
+MISSING = ("stop", "leave out", "nearest")
 GROUNDS = {"grey": 0.5, "white": 1.0, "black": 0.0}
 
 
@@ -43,10 +43,12 @@ def crop_faces(
 ) -> FaceCrops:
     """Cut the chosen faces out of every picture; `found` has the faces of each.
 
-    Raises InputError for pictures without a face, unless they are to be left out and another has one.
+    Raises InputError for pictures without a face, unless `missing` knows what to do and another picture has one.
     """
     chosen = [choose_faces(faces, settings) for faces in found]
     refuse_faceless(images, found, chosen, settings)
+    if settings.missing == "nearest":
+        chosen = nearest_faces(chosen)
     pairs = [(picture, face) for picture, faces in zip(images, chosen, strict=True) for face in faces]
     return FaceCrops(
         crops=torch.stack([square_crop(picture, face, settings) for picture, face in pairs]),
@@ -67,6 +69,15 @@ def choose_faces(faces: Sequence[LocatedFace], settings: FaceCropSettings) -> li
     return in_order if settings.who == "all" else in_order[settings.number - 1 : settings.number]
 
 
+def nearest_faces(chosen: Sequence[list[LocatedFace]]) -> list[list[LocatedFace]]:
+    """Pictures without a face get the place where the nearest picture has its own; of two as near, the earlier one's.
+
+    [ours] With one face each, there are as many crops as pictures: what drives a model frame by frame needs that.
+    """
+    known = [i for i, faces in enumerate(chosen) if faces]
+    return [chosen[min(known, key=lambda other: abs(other - i))] for i in range(len(chosen))]
+
+
 def refuse_faceless(
     images: Tensor,
     found: Sequence[Sequence[LocatedFace]],
@@ -75,7 +86,7 @@ def refuse_faceless(
 ) -> None:
     """InputError that names the pictures without a face, their size, and what to try."""
     without = [i for i, faces in enumerate(chosen) if not faces]
-    if not without or (settings.missing == "leave out" and len(without) < len(chosen)):
+    if not without or (settings.missing in MISSING[1:] and len(without) < len(chosen)):
         return
     which = f"picture {_numbers(without)} of {len(chosen)}"
     height, width = images.shape[1:3]

@@ -1,7 +1,12 @@
 import pytest
 import torch
 from dreamoving.dreamoving_core.errors import InputError
-from dreamoving.dreamoving_core.metrics.flicker import delta_flicker, flicker, motion_amplitude
+from dreamoving.dreamoving_core.metrics.flicker import (
+    delta_flicker,
+    flicker,
+    flicker_between,
+    motion_amplitude,
+)
 
 
 def test_a_still_clip_does_not_flicker_and_black_and_white_in_turn_does_fully():
@@ -57,3 +62,21 @@ def test_a_mask_counts_where_it_is_set_in_both_frames():
     assert delta_flicker(clip, torch.zeros_like(clip), mask=mask) == pytest.approx(0.2, abs=1e-6)
     with pytest.raises(InputError, match="empty in every pair of frames"):
         motion_amplitude(clip, mask=torch.zeros(2, 1, 3))
+
+
+def test_only_what_comes_and_goes_within_one_frame_is_flicker_without_a_truth():
+    dark, light = torch.zeros(4, 4, 3), torch.ones(4, 4, 3)
+    edge = [(torch.arange(4)[None, :, None] < x).float().expand(4, 4, 3) for x in (1, 2, 3)]
+
+    assert flicker_between(dark, light, dark) == 1.0
+    assert flicker_between(light, dark, light) == 1.0
+    assert flicker_between(dark, light * 0.4, light) == 0.0, "a fade"
+    assert flicker_between(dark, dark, light) == 0.0, "a cut"
+    assert flicker_between(*edge) == 0.0, "an edge that passes"
+
+
+def test_noise_between_equal_frames_counts_as_far_as_it_leaves_them():
+    still = torch.full((8, 8, 3), 0.5)
+    noise = torch.randn(still.shape, generator=torch.Generator().manual_seed(0)) * 0.1
+
+    assert flicker_between(still, still + noise, still) == pytest.approx(float(noise.abs().mean()), rel=1e-5)

@@ -67,6 +67,7 @@ MAIN_INPUTS = {
     "CropPose": ("crop_pose",),
     "SampleClip": ("sample_clip",),
     "VideoCombine": ("formats",),
+    "Scorecard": ("scorecard",),
 }
 
 

@@ -8,6 +8,7 @@ import folder_paths
 import numpy as np
 import pytest
 import torch
+from dreamoving.benchmarks.wan_stand_ins import random_wan_vae
 from dreamoving.dreamoving_core.errors import InputError
 from dreamoving.dreamoving_core.preprocess.pose_clip import LEFT_WRIST, PoseClip, read_clip, write_clip
 from dreamoving.nodes.pose import (
@@ -23,7 +24,6 @@ from dreamoving.nodes.pose import (
 from dreamoving.nodes.preprocess import DreaMovingDrawPose
 from PIL import Image
 from pose_figures import dancing, pose_pairs, standing
-from small_wan import small_wan_vae
 
 FRAMES = 9
 # Every node that keeps the frames, with what it needs beside the poses
@@ -261,7 +261,7 @@ def test_graphs_from_before_feet_and_sticks_still_run():
 def wan_vae():
     import comfy.sd
 
-    vae = comfy.sd.VAE(sd=small_wan_vae())
+    vae = comfy.sd.VAE(sd=random_wan_vae().weights)
     vae.throw_exception_if_invalid()
     return vae
 

@@ -16,7 +16,7 @@ from dreamoving.dreamoving_core.preprocess.face_align import (
     faces_of_poses,
 )
 from dreamoving.dreamoving_core.preprocess.face_crop import FaceCropSettings, choose_faces, crop_faces
-from dreamoving.dreamoving_core.preprocess.face_identity import TEMPLATE, aligned, bgr
+from dreamoving.dreamoving_core.preprocess.face_identity import TEMPLATE, aligned, bgr, similarity
 from dreamoving.dreamoving_core.preprocess.keypoints import encode_pose_keypoint
 from dreamoving.dreamoving_core.preprocess.pose_clip import (
     FACE,
@@ -103,6 +103,27 @@ def test_missing_points_are_put_where_the_template_has_them():
     found = face_of_points(np.where(seen[:, None], points, 0), seen, score=1.0, source="poses")
 
     assert np.abs(found.points - points).max() < 1e-3
+
+
+# Some vertices of MediaPipe's canonical_face_model.obj (Apache-2.0), x and y in centimetres, y up.
+CANONICAL = {
+    1: (0.0, -1.126865), 4: (0.0, -0.46317), 33: (-4.445859, 2.663991), 133: (-1.856432, 2.585245),
+    159: (-3.177186, 2.964136), 145: (-3.177186, 2.294265), 61: (-2.456206, -4.342621), 263: (4.445859, 2.663991),
+    362: (1.856432, 2.585245), 386: (3.177186, 2.964136), 374: (3.177186, 2.294265), 291: (2.456206, -4.342621),
+}  # fmt: skip
+
+
+def test_mediapipes_own_face_lies_on_the_template_in_all_five_points():
+    rows = np.zeros((478, 2))
+    for number, (x, y) in CANONICAL.items():
+        rows[number] = (100 + 10 * x, 100 - 10 * y)
+    landmarks = {"frames": [[{"landmarks_xy": rows, "score": 1.0}]], "image_size": (200, 200)}
+
+    ((found,),) = faces_of_landmarks(landmarks, width=200, height=200)
+
+    matrix = similarity(found.points, TEMPLATE)
+    missed = found.points @ matrix[:, :2].T + matrix[:, 2] - TEMPLATE
+    assert np.sqrt((missed**2).sum(axis=1).mean()) < 0.6  # of 112 pixels
 
 
 @pytest.mark.parametrize("seen", [[True, False, False, False, False], [False] * 5])
@@ -231,6 +252,16 @@ def test_boxes_are_those_of_core_one_list_per_picture():
     assert found.crops.shape == found.aligned.shape == (1, 224, 224, 3)
 
 
+def test_frames_without_a_face_are_cut_where_the_nearest_frame_has_it_so_that_none_is_lost():
+    pictures = torch.arange(5.0)[:, None, None, None].expand(5, 50, 120, 3) / 8
+    faces = [[], [face(x=10, y=10)], [], [face(x=70, y=10)], []]
+
+    found = crop_faces(pictures, faces, FaceCropSettings(size=32, margin=0.0, missing="nearest"))
+
+    assert found.crops[:, 16, 16, 0].tolist() == [0.0, 0.125, 0.25, 0.375, 0.5]
+    assert [boxes[0]["x"] for boxes in found.boxes] == [10, 10, 10, 70, 70]
+
+
 def test_every_chosen_face_of_every_picture_is_cut_in_order():
     pictures = torch.arange(3.0)[:, None, None, None].expand(3, 50, 120, 3) / 4
     faces = [[face(x=70, y=10), face(x=10, y=10)], [face(x=40, y=10)], [face(x=40, y=10)]]
@@ -241,7 +272,7 @@ def test_every_chosen_face_of_every_picture_is_cut_in_order():
     assert [len(boxes) for boxes in found.boxes] == [2, 1, 1]
 
 
-@pytest.mark.parametrize("missing", ["stop", "leave out"])
+@pytest.mark.parametrize("missing", ["stop", "leave out", "nearest"])
 def test_no_face_at_all_says_the_size_and_what_to_try(missing):
     settings = FaceCropSettings(missing=missing)
 

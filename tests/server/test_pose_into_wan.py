@@ -3,16 +3,20 @@
 from pathlib import Path
 
 import pytest
+from dreamoving.benchmarks.wan_stand_ins import random_wan_vae
 from dreamoving.dreamoving_core.batch.client import Client, output_files
 from dreamoving.dreamoving_core.batch.server import ServerSettings
 from safetensors.torch import load_file, save_file
-from small_wan import small_wan_vae
 
 pytestmark = pytest.mark.server
 
 FRAMES, SIZE = 5, 64
 WAN = {
-    "WanAnimateToVideo": {"continue_motion_max_frames": 5},
+    "WanAnimateToVideo": {
+        "continue_motion_max_frames": 5,
+        "face_video": ["12", 0],
+        "reference_image": ["2", 7],
+    },
     "WanSCAILToVideo": {"pose_strength": 1.0, "pose_start": 0.0, "pose_end": 1.0, "previous_frame_count": 5},
 }
 
@@ -55,7 +59,7 @@ def graph_of(nodes: dict) -> dict:
 def test_wan_takes_fitted_poses(node: str, client: Client, server: ServerSettings, tmp_path: Path) -> None:
     file = server.base / "models" / "vae" / "wan_small.safetensors"
     file.parent.mkdir(parents=True, exist_ok=True)
-    save_file(small_wan_vae(), file)
+    save_file(random_wan_vae().weights, file)
     common = {"width": SIZE, "height": SIZE, "length": FRAMES, "batch_size": 1, "video_frame_offset": 0}
     inputs = {"positive": ["8", 0], "negative": ["8", 0], "vae": ["9", 0], "pose_video": ["6", 0]}
     graph = pose_chain(list(WAN).index(node)) | graph_of({
@@ -64,6 +68,9 @@ def test_wan_takes_fitted_poses(node: str, client: Client, server: ServerSetting
         "9": ("VAELoader", {"vae_name": file.name}),
         "10": (node, inputs | common | WAN[node]),
         "11": ("SaveLatent", {"samples": ["10", 2], "filename_prefix": "wan"}),
+        "12": ("DreaMovingCropFace",
+               {"image": ["1", 0], "keypoints": ["4", 0], "who": "best", "number": 1, "size": 512, "margin": 0.1,
+                "background": "black", "missing": "nearest"}),
     })  # fmt: skip
 
     entry = client.run(graph, limit_s=180)

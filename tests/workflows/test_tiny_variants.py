@@ -31,6 +31,9 @@ PRODUCTS = {
     "Face pass": Product(frames=6, size=192, rate=12, seconds=0.5),
     "Long video": Product(frames=16, seconds=2.0),
     "Finish": Product(frames=23, size=256, rate=24, seconds=23 / 24),  # one between any two
+    "Evaluation": Product(**AS_DRIVEN),
+    "Wan-Animate": Product(frames=9, rate=12, seconds=9 / 12),  # 4 n + 1 of the clip's 12
+    "SCAIL": Product(frames=5, seconds=5 / 8),  # of 8
 }
 
 

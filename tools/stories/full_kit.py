@@ -93,8 +93,13 @@ class FullKit(Kit):
             video = column.node("Video Slice", trimmed, title="How much of it").out()
             found: dict[str, Any] = {
                 name: column.node("LoadImage", {"image": PICTURES[name]}, title=TITLES[name], colour=YOURS).out("IMAGE")
-                for name in pictures
+                for name in pictures if name != "result"
             }  # fmt: skip
+            if "result" in pictures:
+                finished = {"file": "finished.mp4"}
+                found["result"] = column.node(
+                    "LoadVideo", finished, title="Your finished video", colour=YOURS
+                ).out()
         return Footage(video=video, **found)
 
     def poses(

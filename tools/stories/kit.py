@@ -39,6 +39,7 @@ class Footage:
     cloth: Output | None = None
     style: Output | None = None
     person: Output | None = None  # one picture with both
+    result: Output | None = None  # a finished VIDEO, to be judged
     prompt: Output | str = ""
     told: dict[str, Output] = field(default_factory=dict)  # what a drawn dance knows of itself
 
@@ -61,7 +62,10 @@ class Kit(ABC):
 
     @abstractmethod
     def footage(self, steps: Steps, *pictures: str, seconds: float | None = None) -> Footage:
-        """The driving clip, and which of the pictures face, cloth, style and person are needed, as the next step."""
+        """The driving clip, and which of the pictures face, cloth, style and person are needed, as the next step.
+
+        `result` among them is a finished video.
+        """
 
     @abstractmethod
     def poses(

@@ -1,6 +1,7 @@
 """Poses, found, tracked, cleaned and fitted to somebody else's body: for this pack's chain and for others'."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from ..graph import Output
 from ..layout import Steps
@@ -18,6 +19,8 @@ class Prepared:
     audio: Output
     overlay: Output
     warnings: Output
+    images: Output  # the clip's own frames
+    dance: Output  # its poses, before they were fitted
 
 
 def pose_preparation(g: Steps, kit: Kit) -> None:
@@ -29,8 +32,11 @@ def pose_preparation(g: Steps, kit: Kit) -> None:
         column.node("DreaMovingVideoCombine", given | {"filename_prefix": "DreaMoving/poses", "quality": 95})
 
 
-def prepare_poses(g: Steps, kit: Kit, footage: Footage) -> Prepared:
-    """The clip's dance on the body of the person in the picture."""
+def prepare_poses(g: Steps, kit: Kit, footage: Footage, *, resample: bool = True, **drawing: Any) -> Prepared:
+    """The clip's dance on the body of the person in the picture.
+
+    Without `resample` there is one pose per frame of the clip. `drawing` are settings of Draw Pose.
+    """
     with g.step("Find the poses") as column:
         told = footage.told
         dance = kit.poses(column, footage.video, told.get("keypoints"), title="Pose Extract: the dance")
@@ -43,13 +49,16 @@ def prepare_poses(g: Steps, kit: Kit, footage: Footage) -> Prepared:
         both = {"keypoints": cleaned, "reference": person, "image": footage.person}
         fitted = column.node("DreaMovingFitPose", both)
     with g.step("Draw") as column:
-        slower = {"keypoints": fitted.out("keypoints"), "frame_rate": parts.out("fps"), "new_rate": kit.rate}
-        resampled = column.node("DreaMovingResamplePose", slower)
+        keypoints, rate = fitted.out("keypoints"), parts.out("fps")
+        if resample:
+            slower = {"keypoints": keypoints, "frame_rate": rate, "new_rate": kit.rate}
+            resampled = column.node("DreaMovingResamplePose", slower)
+            keypoints, rate = resampled.out("keypoints"), resampled.out("frame_rate")
         size = {"width": kit.width, "height": kit.height}
-        drawn = column.node("DreaMovingDrawPose", {"keypoints": resampled.out("keypoints")} | size)
+        drawn = column.node("DreaMovingDrawPose", {"keypoints": keypoints} | size | drawing)
     return Prepared(
-        poses=drawn.out(), keypoints=resampled.out("keypoints"), rate=resampled.out("frame_rate"),
-        audio=parts.out("audio"), overlay=fitted.out("overlay"), warnings=fitted.out("warnings"),
+        poses=drawn.out(), keypoints=keypoints, rate=rate, audio=parts.out("audio"), overlay=fitted.out("overlay"),
+        warnings=fitted.out("warnings"), images=parts.out("images"), dance=cleaned,
     )  # fmt: skip
 
 
@@ -63,8 +72,8 @@ PREPARATION = Story(
     "* **Width and height** of Draw Pose: in the proportions of your picture.\n"
     "* **In this pack**: connect Draw Pose to Apply ControlNet, as in the other graphs.\n"
     "* **In ComfyUI's Wan-Animate and SCAIL graphs**: connect Draw Pose to `pose_video` of *WanAnimateToVideo* or "
-    "*WanSCAILToVideo*, or load the saved video there. Set `new_rate` to 16, their frame rate, and a number of frames of "
-    "4 n + 1 by the length of the clip.",
+    "*WanSCAILToVideo*, or load the saved video there, as the graphs *17 Wan-Animate* and *18 SCAIL* do. `new_rate` is then "
+    "the frame rate of their result: 30 in Wan-Animate's own tools, 16 in SCAIL's.",
     recipe="* 8 frames per second: [AnimateDiff](https://github.com/guoyww/AnimateDiff). Smoothing over 9 frames and gaps up to 8 "
     "are the nodes' own defaults.",
 )

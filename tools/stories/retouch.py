@@ -92,7 +92,7 @@ RETOUCH = (
         f"your picture, the rest stays as it is.\n\n* **Your dance** is the finished video here.\n{FACE_HINT}\n"
         "* **Grow Mask**: until the white covers the face and a little hair. **denoise**: 0.25 mends, 0.5 exchanges.\n"
         "* Nothing happens in frames in which no face is found.",
-        recipe="* denoise 0.35 with the face branch on: what artists' face passes use; alpha_f 0.8 because nothing but the face "
-        f"is painted [ours].\n{ANIMATEDIFF}",
+        recipe="* denoise 0.35 and alpha_f 0.8 [ours]: little enough that the head stays where it is, and nothing but the face is "
+        f"painted. No published recipe is behind these two.\n{ANIMATEDIFF}",
     ),
 )

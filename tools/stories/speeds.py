@@ -53,7 +53,8 @@ SPEEDS = (
         "* **Apply ControlNet: depth**: lower `strength` when the clothes or the body of your clip show through.\n"
         "* Every frame of the clip is used, 16 at a time: depth cannot be thinned out as poses can.",
         recipe=f"{ANIMATEDIFF}\n{IP_ADAPTER}\n* Depth at 0.5 for the first 70 % of the steps [ours]: it also knows the other "
-        "dancer's outline, which the last steps should not see. Windows of 16 with 4 shared: AnimateDiff users' habit.",
+        "dancer's outline, which the last steps should not see. Windows of 16 with 4 shared: the defaults of "
+        "[AnimateDiff-Evolved](https://github.com/Kosinkadink/ComfyUI-AnimateDiff-Evolved)'s context options.",
     ),
     Story(
         name="Long video",
@@ -71,11 +72,14 @@ SPEEDS = (
         words="LCM, 6 steps",
         build=partial(
             dance, name="Few steps", pictures=("face", "cloth"), lora=0.8,
-            recipe={"steps": 6, "cfg": 1.5, "sampler_name": "lcm", "scheduler": "sgm_uniform"},
+            recipe={"steps": 6, "cfg": 2.0, "sampler_name": "lcm", "scheduler": "sgm_uniform"},
         ),
         about=f"Six steps instead of twenty-five.\n\n{PICTURES}\n* cfg 1 is twice as fast again and ignores the negative prompt.",
-        recipe="* 4 to 8 LCM steps (6), cfg 1 to 2, its LoRA at 0.8: [AnimateLCM](https://huggingface.co/wangfuyun/AnimateLCM). "
-        f"Apply Motion sets its noise schedule by itself.\n{IP_ADAPTER}",
+        recipe="* 6 LCM steps, cfg 2, its LoRA at 0.8, linear noise schedule: the authors' own example "
+        "([AnimateLCM](https://github.com/G-U-N/AnimateLCM)); Apply Motion sets the schedule by itself. 4 to 8 steps and cfg 1 to "
+        "2 work as well.\n"
+        "* `sgm_uniform` [ours]: of core's schedulers the one nearest to LCM's own steps (999, 833, 666, 500, 333, 167 instead of "
+        f"999, 839, 679, 499, 339, 179).\n{IP_ADAPTER}",
     ),
     Story(
         name="Few steps, Lightning",
@@ -85,7 +89,9 @@ SPEEDS = (
             recipe={"steps": 4, "cfg": 1.0, "sampler_name": "euler", "scheduler": "sgm_uniform"},
         ),
         about=f"Four steps. The negative prompt has no effect at cfg 1.\n\n{PICTURES}",
-        recipe="* 4 Euler steps, trailing (`sgm_uniform`), cfg 1: [AnimateDiff-Lightning]"
-        f"(https://huggingface.co/ByteDance/AnimateDiff-Lightning). Its file for 4 steps wants 4.\n{IP_ADAPTER}",
+        recipe="* 4 Euler steps, `sgm_uniform`, cfg 1: the authors' own workflow for ComfyUI "
+        "([AnimateDiff-Lightning](https://huggingface.co/ByteDance/AnimateDiff-Lightning), "
+        "`comfyui/animatediff_lightning_workflow.json`). The file for 4 steps wants 4, and they advise stylised base models.\n"
+        f"{IP_ADAPTER}",
     ),
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from ..layout import Steps
 from .kit import Kit
@@ -16,3 +17,5 @@ class Story:
     build: Callable[[Steps, Kit], None]
     about: str  # Markdown: what it makes, what to change
     recipe: str  # Markdown: where the numbers come from
+    # Which of its videos the picture beside it is of: the saved one, or the preview, where Tiny's result would be noise.
+    pictured: Literal["output", "temp"] = "output"

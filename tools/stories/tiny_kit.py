@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...dreamoving_core.catalogue.graphs import Asked
+from ...dreamoving_core.catalogue.stories import SCAIL, WAN_ANIMATE
 from ..graph import Node, Output
 from ..layout import Column, Steps
 from .kit import Footage, Kit, Models
@@ -14,11 +15,14 @@ SEED = 7
 FEW = 4  # steps: enough to see that a graph works
 CFG = 1.5  # as in the demo
 DRAWN = "DreaMoving-Tiny (drawn dancers only)"  # its detectors, in the lists of the nodes that read videos
-STAND_INS = {  # small random weights in core's formats, for what Tiny has none of
+STAND_INS = {  # small random weights in core's formats, for what Tiny has none of: by loader, or by the file they stand for
     "LoraLoader": "tiny_random_lora.safetensors",
     "FrameInterpolationModelLoader": "tiny_random_rife.safetensors",
     "UpscaleModelLoader": "tiny_random_upscaler.safetensors",
     "VAELoader": "tiny_random_wan_vae.safetensors",
+    "LoraLoaderModelOnly": "tiny_random_wan_lora.safetensors",
+    WAN_ANIMATE.name: "tiny_random_wan_animate.safetensors",
+    SCAIL.name: "tiny_random_scail.safetensors",
 }
 
 
@@ -64,7 +68,7 @@ class TinyKit(Kit):
         title: str | None = None,
         **inputs: Any,
     ) -> Node:
-        name = STAND_INS[type_]
+        name = STAND_INS.get(asked.name) or STAND_INS[type_]
         known = ({"name": name, "url": "", "directory": asked.folders[0]},)
         return column.node(type_, {**inputs, widget: name}, title=title, models=known)
 
@@ -80,6 +84,9 @@ class TinyKit(Kit):
             video = column.node("Video Slice", trimmed, title="How much of it").out()
             found = {name: clip.out(name) for name in pictures if name in ("face", "cloth")}
             told = {"keypoints": clip.out("keypoints"), "depth": clip.out("depth")}
+            if "result" in pictures:  # what a perfect model would have made
+                made = parts | {"images": clip.out("truth")}
+                found["result"] = column.node("CreateVideo", made, title="A finished video").out()
             if "style" in pictures:
                 styled = {"seed": SEED, "frames": 1, "size": SIZE, "style": "outlined"}
                 found["style"] = column.node("DreaMovingSampleClip", styled, title="A drawing").out("cloth")
