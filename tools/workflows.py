@@ -38,9 +38,7 @@ FORM = (  # what is set there, in its order
     ("DreaMovingSampler", "steps"),
 )
 RESULT = "DreaMovingVideoCombine"
-TINY_POSE_DETECTORS = ("dreamoving_tiny_person.onnx", "dreamoving_tiny_points.onnx")
-TINY_DEPTH_DETECTOR = "dreamoving_tiny_depth"
-FULL = FullKit()
+FULL, TINY = FullKit(), TinyKit()
 STORIES: dict[str, Story] = {
     story.name: story
     for story in (*DANCES, *STYLES, *SPEEDS, *RETOUCH, PREPARATION, FINISH, EVALUATION, *WAN)
@@ -54,22 +52,13 @@ def emit(object_info: ObjectInfo, root: Path) -> dict[str, str]:
     emitted = {DEMO_WORKFLOW: to_text(demo.ui()), DEMO_GRAPH: to_text(demo.api())}
     emitted[DEMO_WORKFLOW.removesuffix(".json") + APP] = to_text(app(demo))
     for story in STORIES.values():
-        full, tiny = (described(story, kit, object_info, root) for kit in (FULL, tiny_kit(root)))
+        full, tiny = (described(story, kit, object_info, root) for kit in (FULL, TINY))
         emitted[workflow_path(story)] = to_text(full.ui())
         emitted[api_path(story)] = to_text(full.api())
         emitted[tiny_path(story)] = to_text(tiny.api())
     for stage in STAGES:
         emitted[f"subgraphs/{stage.name}.json"] = to_text(blueprint(stage, FULL, object_info, root).ui())
     return emitted
-
-
-def tiny_kit(root: Path) -> TinyKit:
-    """Tiny as it is in the pack: without a detector of its own, a drawn dance tells its poses or depth."""
-    weights = root / "dreamoving_core" / "tiny" / "weights"
-    return TinyKit(
-        detects_poses=all((weights / name).exists() for name in TINY_POSE_DETECTORS),
-        detects_depth=(weights / TINY_DEPTH_DETECTOR).exists(),
-    )
 
 
 def blank(title: str, object_info: ObjectInfo, root: Path) -> Graph:

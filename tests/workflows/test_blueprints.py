@@ -9,7 +9,7 @@ from dreamoving.tools.check_workflows import as_api
 from dreamoving.tools.graph import Output
 from dreamoving.tools.layout import Steps
 from dreamoving.tools.stories.stages import STAGES, Stage
-from dreamoving.tools.workflows import blank, blueprint, tiny_kit
+from dreamoving.tools.workflows import TINY, blank, blueprint
 from one_server import ROOT
 
 from .test_tiny_variants import Product, read
@@ -58,7 +58,7 @@ def unpacked(file: dict, object_info: dict, sources: dict[str, Output]) -> tuple
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 def test_a_blueprint_does_its_stage(stage: Stage, client: Client, object_info: dict, tmp_path: Path) -> None:
-    kit, expected = tiny_kit(ROOT), PRODUCTS[stage.name.split(" (")[0]]
+    kit, expected = TINY, PRODUCTS[stage.name.split(" (")[0]]
     around = blank("around", object_info, ROOT)
     footage = kit.footage(Steps(around), "face", "cloth", "person", seconds=SECONDS)
     sources = {
@@ -67,9 +67,7 @@ def test_a_blueprint_does_its_stage(stage: Stage, client: Client, object_info: d
         "clothes": footage.cloth,
         "picture": footage.person,
     }
-    graph, outputs = unpacked(
-        blueprint(stage, kit, object_info, ROOT).ui(), object_info, sources | footage.told
-    )
+    graph, outputs = unpacked(blueprint(stage, kit, object_info, ROOT).ui(), object_info, sources)
     combine = {"images": outputs.get("frames", outputs.get("poses")), "frame_rate": outputs["frame_rate"]}
     combine |= {
         "audio": outputs["audio"],

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from dreamoving.dreamoving_core.batch.client import Client, output_files
 from dreamoving.tools.check_workflows import api_problems, bare
-from dreamoving.tools.workflows import STORIES, described, tiny_kit, tiny_path
+from dreamoving.tools.workflows import STORIES, TINY, described, tiny_path
 from one_server import ROOT
 
 pytestmark = pytest.mark.workflows
@@ -41,7 +41,7 @@ PRODUCTS = {
 def test_a_story_makes_what_it_says(name: str, client: Client, object_info: dict, tmp_path: Path) -> None:
     story, expected = STORIES[name], PRODUCTS.get(name, Product())
     graph = json.loads((ROOT / tiny_path(story)).read_text(encoding="utf-8"))
-    workflow = described(story, tiny_kit(ROOT), object_info, ROOT).ui()
+    workflow = described(story, TINY, object_info, ROOT).ui()
     assert list(api_problems(graph, object_info)) == []
 
     entry = client.run(graph, workflow=workflow, limit_s=1800)

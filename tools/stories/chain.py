@@ -41,7 +41,7 @@ def prepare(g: Steps, kit: Kit, footage: Footage, *, images: bool = False) -> Da
     With `images` the clip's own frames are cut along, and all of them stay: nothing else can thin them out.
     """
     with g.step("Poses of the dance") as column:
-        found = kit.poses(column, footage.video, footage.told.get("keypoints"))
+        found = kit.poses(column, footage.video)
         cleaned = column.node("DreaMovingCleanPose", {"keypoints": found})
         parts = column.node("GetVideoComponents", {"video": footage.video})
         both = {"keypoints": cleaned.out()} | ({"images": parts.out("images")} if images else {})

@@ -30,8 +30,7 @@ def image_only(g: Steps, kit: Kit) -> None:
     footage = kit.footage(g, "person")
     clip = prepare(g, kit, footage)
     with g.step("Face and clothes") as column:
-        told = footage.told.get("person")
-        pose = kit.poses(column, footage.person, told, title="Pose Extract: the picture")
+        pose = kit.poses(column, footage.person, title="Pose Extract: the picture")
         both = {"image": footage.person, "keypoints": pose}
         face = column.node("DreaMovingCropFace", both).out("crops")
         cloth = column.node("DreaMovingCutCloth", both).out("cloth")

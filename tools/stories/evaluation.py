@@ -11,16 +11,15 @@ NAME = "Evaluation"
 def evaluation(g: Steps, kit: Kit) -> None:
     models = kit.models(g, STORIES[NAME])
     footage = kit.footage(g, "result", "face")
-    told = footage.told
     with g.step("Your video") as column:
         parts = column.node("GetVideoComponents", {"video": footage.result})
         size = column.node("GetImageSize", {"image": parts.out("images")})
         title = "Pose Extract: your video"
-        danced = kit.poses(column, parts.out("images"), told.get("keypoints"), title=title)
+        danced = kit.poses(column, parts.out("images"), title=title)
     with g.step("What it should dance") as column:
         dance = column.node("GetVideoComponents", {"video": footage.video})
         title = "Pose Extract: the dance"
-        found = kit.poses(column, footage.video, told.get("keypoints"), title=title)
+        found = kit.poses(column, footage.video, title=title)
         cleaned = column.node("DreaMovingCleanPose", {"keypoints": found}).out()
         slower = {"keypoints": cleaned, "frame_rate": dance.out("fps"), "new_rate": parts.out("fps")}
         title = "Resample Pose: your video's frame rate"

@@ -102,16 +102,14 @@ class FullKit(Kit):
                 ).out()
         return Footage(video=video, **found)
 
-    def poses(
-        self, column: Column, source: Output | None, told: Output | None, *, title: str | None = None
-    ) -> Output:
+    def poses(self, column: Column, source: Output | None, *, title: str | None = None) -> Output:
         files = {"detector": PEOPLE.name, "pose_model": POINTS.name}
         known = (known_file(PEOPLE), known_file(POINTS))
         return column.node(
             "DreaMovingPoseExtract", {"video": source} | files, title=title, models=known
         ).out()
 
-    def depth(self, column: Column, source: Output | None, told: Output | None) -> Output:
+    def depth(self, column: Column, source: Output | None) -> Output:
         return self.loader(column, "DreaMovingDepthExtract", "model", ZOE, frames=source).out()
 
     def sampling(self, **recipe: Any) -> dict[str, Any]:

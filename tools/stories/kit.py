@@ -4,7 +4,7 @@ A story is described once. The kit puts in what differs: loaders, sources, sizes
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,7 +41,6 @@ class Footage:
     person: Output | None = None  # one picture with both
     result: Output | None = None  # a finished VIDEO, to be judged
     prompt: Output | str = ""
-    told: dict[str, Output] = field(default_factory=dict)  # what a drawn dance knows of itself
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,17 +67,11 @@ class Kit(ABC):
         """
 
     @abstractmethod
-    def poses(
-        self, column: Column, source: Output | None, told: Output | None, *, title: str | None = None
-    ) -> Output:
-        """Keypoints of the people in a VIDEO or IMAGE. `told` are the true ones, where the dance is drawn."""
-
-    def told(self, port: Callable[[str, str], Output], *names: str) -> dict[str, Output]:
-        """Ports of a blueprint for what only a drawn dance can tell; none where poses are read off the video."""
-        return {}
+    def poses(self, column: Column, source: Output | None, *, title: str | None = None) -> Output:
+        """Keypoints of the people in a VIDEO or IMAGE."""
 
     @abstractmethod
-    def depth(self, column: Column, source: Output | None, told: Output | None) -> Output:
+    def depth(self, column: Column, source: Output | None) -> Output:
         """Depth pictures of a VIDEO or IMAGE."""
 
     @abstractmethod

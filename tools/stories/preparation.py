@@ -38,9 +38,8 @@ def prepare_poses(g: Steps, kit: Kit, footage: Footage, *, resample: bool = True
     Without `resample` there is one pose per frame of the clip. `drawing` are settings of Draw Pose.
     """
     with g.step("Find the poses") as column:
-        told = footage.told
-        dance = kit.poses(column, footage.video, told.get("keypoints"), title="Pose Extract: the dance")
-        person = kit.poses(column, footage.person, told.get("person"), title="Pose Extract: your picture")
+        dance = kit.poses(column, footage.video, title="Pose Extract: the dance")
+        person = kit.poses(column, footage.person, title="Pose Extract: your picture")
         parts = column.node("GetVideoComponents", {"video": footage.video})
     with g.step("One person, calm") as column:
         tracked = column.node("DreaMovingTrackPerson", {"keypoints": dance}).out("keypoints")

@@ -42,7 +42,7 @@ def paint_face(g: Steps, kit: Kit, models: Models, footage: Footage) -> tuple[Ou
         frames = column.node("ImageScaleBy", larger, title="Enlarge").out()
         size = column.node("GetImageSize", {"image": frames}, title="Size and number of frames")
         shape = {"width": size.out("width"), "height": size.out("height")}
-        found = kit.poses(column, footage.video, footage.told.get("keypoints"))
+        found = kit.poses(column, footage.video)
         cleaned = column.node("DreaMovingCleanPose", {"keypoints": found}).out()
         poses = column.node("DreaMovingDrawPose", {"keypoints": cleaned} | shape).out()
     with g.step("Where the face is") as column:

@@ -32,7 +32,7 @@ def pose_and_depth(g: Steps, kit: Kit) -> None:
     footage = kit.footage(g, "face", "cloth")
     clip = prepare(g, kit, footage, images=True)
     with g.step("Depth of the dance") as column:
-        depth = kit.depth(column, clip.images, footage.told.get("depth"))
+        depth = kit.depth(column, clip.images)
         column.node("PreviewImage", {"images": depth}, title="Depth: near is bright")
     controls = [
         Control(net=models.pose, pictures=clip.poses, name="poses"),

@@ -30,7 +30,6 @@ def dance_from_reference(b: Blueprint, kit: Kit) -> None:
         video=b.port("video", "VIDEO"),
         face=b.port("face", "IMAGE"),
         cloth=b.port("clothes", "IMAGE"),
-        told=kit.told(b.port, "keypoints"),
     )
     models = kit.models(b.steps, STORIES["Face and clothes"])
     clip = prepare(b.steps, kit, footage)
@@ -54,7 +53,6 @@ def pose_preparation(b: Blueprint, kit: Kit) -> None:
     footage = Footage(
         video=b.port("video", "VIDEO"),
         person=b.port("picture", "IMAGE"),
-        told=kit.told(b.port, "keypoints", "person"),
     )
     found = prepare_poses(b.steps, kit, footage)
     b.expose(typed(b, "DreaMovingTrackPerson"), "who", "who")
@@ -72,9 +70,7 @@ def pose_preparation(b: Blueprint, kit: Kit) -> None:
 
 
 def face_pass(b: Blueprint, kit: Kit) -> None:
-    footage = Footage(
-        video=b.port("video", "VIDEO"), face=b.port("face", "IMAGE"), told=kit.told(b.port, "keypoints")
-    )
+    footage = Footage(video=b.port("video", "VIDEO"), face=b.port("face", "IMAGE"))
     models = kit.models(b.steps, STORIES["Face pass"])
     result, clip = paint_face(b.steps, kit, models, footage)
     b.expose(titled(b, "Prompt"), "text", "prompt")

@@ -1,6 +1,6 @@
 """The kit of `workflows/tiny/`: DreaMoving-Tiny and a drawn dance, small enough to run anywhere in seconds."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,9 +29,6 @@ STAND_INS = {  # small random weights in core's formats, for what Tiny has none 
 @dataclass(frozen=True, kw_only=True)
 class TinyKit(Kit):
     tiny: bool = True
-    # Whether Tiny's detectors are there; else the drawn dance tells its own poses and depth.
-    detects_poses: bool
-    detects_depth: bool
     width: int = SIZE
     height: int = SIZE
     seconds: float = 1.0
@@ -83,7 +80,6 @@ class TinyKit(Kit):
             trimmed = {"video": video.out(), "duration": length}
             video = column.node("Video Slice", trimmed, title="How much of it").out()
             found = {name: clip.out(name) for name in pictures if name in ("face", "cloth")}
-            told = {"keypoints": clip.out("keypoints"), "depth": clip.out("depth")}
             if "result" in pictures:  # what a perfect model would have made
                 made = parts | {"images": clip.out("truth")}
                 found["result"] = column.node("CreateVideo", made, title="A finished video").out()
@@ -94,26 +90,14 @@ class TinyKit(Kit):
                 one = {"seed": SEED, "frames": 1, "size": SIZE}
                 person = column.node("DreaMovingSampleClip", one, title="Somebody else")
                 found["person"] = person.out("truth")
-                told["person"] = person.out("keypoints")
-        return Footage(video=video, prompt=clip.out("caption"), told=told, **found)
+        return Footage(video=video, prompt=clip.out("caption"), **found)
 
-    def poses(
-        self, column: Column, source: Output | None, told: Output | None, *, title: str | None = None
-    ) -> Output:
-        if self.detects_poses:
-            files = {"detector": DRAWN, "pose_model": DRAWN}
-            return column.node("DreaMovingPoseExtract", {"video": source} | files, title=title).out()
-        assert told is not None
-        return told
+    def poses(self, column: Column, source: Output | None, *, title: str | None = None) -> Output:
+        files = {"detector": DRAWN, "pose_model": DRAWN}
+        return column.node("DreaMovingPoseExtract", {"video": source} | files, title=title).out()
 
-    def told(self, port: Callable[[str, str], Output], *names: str) -> dict[str, Output]:
-        return {} if self.detects_poses else {name: port(name, "POSE_KEYPOINT") for name in names}
-
-    def depth(self, column: Column, source: Output | None, told: Output | None) -> Output:
-        if self.detects_depth:
-            return column.node("DreaMovingDepthExtract", {"frames": source, "model": DRAWN}).out()
-        assert told is not None
-        return told
+    def depth(self, column: Column, source: Output | None) -> Output:
+        return column.node("DreaMovingDepthExtract", {"frames": source, "model": DRAWN}).out()
 
     def sampling(self, **recipe: Any) -> dict[str, Any]:
         return recipe | {
