@@ -160,6 +160,11 @@ def check_shot(shot: str, style: int) -> None:
         raise InputError(f"The drawing style must be 0 or 1, got {style!r}.")
 
 
+def true_keypoints(moments: Sequence[Moment], *, size: int = 128) -> Tensor:
+    """`Frames.keypoints` alone, without drawing anything."""
+    return keypoints_133(_body(moments, [m.time for m in moments], size), size=size)
+
+
 def _render(moments: Sequence[Moment], size: int, with_flow: bool) -> Frames:
     body = _body(moments, [m.time for m in moments], size)
     styles = [m.style for m in moments]

@@ -1,12 +1,14 @@
 """Cuts batches out of a set of dances. Letters: n clip of the set, b clip of the batch, f frame."""
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from ..bridge.trainable import token_ids
 from .captions import FULL_SHARE, wordings
-from .dances import DanceSet
+from .dances import DanceSet, as_bytes
 from .draws import rows_drawn, uniforms
+from .pose_noise import drawn, noisy
 from .stages import Stage
 from .trainee import Batch
 
@@ -24,9 +26,11 @@ class Batches:
         latents: Tensor,
         features: dict[str, Tensor],
         identities: Tensor | None = None,
+        poses: Tensor | None = None,
     ) -> None:
+        """`poses` `n f 136 3` are for a stage whose poses tremble; without them the set's own pictures are shown."""
         self.dances, self.stage, self.latents, self.features = dances, stage, latents, features
-        self.identities = identities
+        self.identities, self.poses = identities, poses
         self.caption = dances.caption.cpu()
         self.wordings = [wordings(caption) for caption in dances.captions]
         self.token_ids = token_ids([EMPTY, *(words for group in self.wordings for words in group)])
@@ -38,7 +42,7 @@ class Batches:
         unique, place = torch.unique(self.draw_wordings(rows, generators), return_inverse=True)
         batch = Batch(
             latents=self.latents[rows],
-            control=None if kind == "none" else getattr(self.dances, kind)[rows].expand(-1, -1, 3, -1, -1),
+            control=self.control(kind, rows, generators),
             control_kind=kind,
             person=self.dances.person[rows],
             face=self.features["face"][rows].float() if self.stage.guidance else None,
@@ -48,6 +52,22 @@ class Batches:
             caption=place + 1,
         )
         return batch, generators
+
+    def control(self, kind: str, rows: Tensor, generators: list[torch.Generator]) -> Tensor | None:
+        """`b f 3 h w` uint8, drawn anew with jitter and drop-outs where the stage wants them."""
+        if kind == "none":
+            return None
+        if kind != "pose" or self.poses is None:
+            return getattr(self.dances, kind)[rows].expand(-1, -1, 3, -1, -1)
+        height, width = self.dances.images.shape[-2:]
+        noise = {"jitter": self.stage.pose_jitter, "dropout": self.stage.pose_dropout}
+        pictures = []
+        for row, generator in zip(rows.tolist(), generators, strict=True):
+            points = noisy(self.poses[row][:, None], height=height, generator=generator, **noise)
+            pictures.append(
+                as_bytes(rearrange(drawn(points, width=width, height=height), "f h w c -> f c h w"))
+            )
+        return torch.stack(pictures).to(self.dances.images.device)
 
     def draw_wordings(self, rows: Tensor, generators: list[torch.Generator]) -> Tensor:
         """Index into `token_ids`, less the empty one, of one wording of each row's caption."""

@@ -19,6 +19,7 @@ from torch import Tensor
 
 log = logging.getLogger(__name__)
 
+SHOTS = ("whole",) * 7 + ("half",) * 2 + ("face",)  # mostly what the demo shows [ours]
 TENSORS = ("images", "pose", "depth", "person", "face", "cloth", "caption", "colours", "kinds")
 
 

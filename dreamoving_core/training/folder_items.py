@@ -1,8 +1,8 @@
 """A folder of videos or pictures as training clips: what belongs together goes by its name.
 
-`dance.mp4` (or .png, .jpg, or a folder of PNGs), `dance.txt` its caption, `dance.pose.mp4` and `dance.depth.mp4` its
-control pictures, `dance.face.png` and `dance.cloth.png` its references, best from other frames than those that are
-learned. Pictures are `f h w c` in [0, 1].
+`dance.mp4` (or .png, .jpg, or a folder of PNGs), `dance.txt` its caption, `dance.pose.json` (or drawn: `dance.pose.mp4`)
+and `dance.depth.mp4` its control, `dance.face.png` and `dance.cloth.png` its references, best from other frames than
+those that are learned. Pictures are `f h w c` in [0, 1].
 """
 
 import logging
@@ -16,13 +16,11 @@ from torch.nn import functional
 
 from ..errors import InputError
 from ..video.decode import probe_video, read_frames
+from .folder_names import PARTS, PICTURES, POINTS, VIDEOS
 from .stages import Stage
 
 log = logging.getLogger(__name__)
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
-VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".gif")
-PARTS = ("pose", "depth", "face", "cloth")
 SMALLEST_CROP = 0.7  # of the shorter side: how close "randomly cropped" looks [ours]
 
 
@@ -75,6 +73,7 @@ def item_of(source: Path) -> Item:
     beside = {}
     for part in PARTS:
         candidates = [source.with_name(f"{name}.{part}")]
+        candidates += [source.with_name(f"{name}{POINTS}")] if part == "pose" else []
         candidates += [source.with_name(f"{name}.{part}{suffix}") for suffix in (*PICTURES, *VIDEOS)]
         if path := next((path for path in candidates if path.exists()), None):
             beside[part] = path
@@ -127,19 +126,25 @@ class Window:
     left: float
     side: float  # of the shorter side
 
+    def place(self, height: int, width: int) -> tuple[int, int, int]:
+        """Top, left and side of the square, in pixels of a picture of this size."""
+        side = max(1, round(self.side * min(height, width)))
+        return round(self.top * (height - side)), round(self.left * (width - side)), side
+
     def cut(self, pictures: Tensor, size: int) -> Tensor:
         """The square of `f h w c`, `size` pixels wide."""
-        height, width = pictures.shape[1:3]
-        side = max(1, round(self.side * min(height, width)))
-        top, left = round(self.top * (height - side)), round(self.left * (width - side))
+        top, left, side = self.place(*pictures.shape[1:3])
         square = pictures[:, top : top + side, left : left + side].movedim(-1, 1)
         small = functional.interpolate(square, (size, size), mode="bilinear", antialias=True)
         return small.movedim(1, -1).clamp(0, 1)
 
 
+CENTRE = Window(top=0.5, left=0.5, side=1.0)
+
+
 def window_of(stage: Stage, generator: torch.Generator) -> Window:
     """The middle, or a square anywhere; the same for a clip and its control."""
     if stage.crop == "center":
-        return Window(top=0.5, left=0.5, side=1.0)
+        return CENTRE
     top, left, side = torch.rand(3, generator=generator).tolist()
     return Window(top=top, left=left, side=SMALLEST_CROP + (1 - SMALLEST_CROP) * side)

@@ -5,13 +5,22 @@ from einops import rearrange
 from torch import Tensor
 
 from ..preprocess.draw_pose import draw_keypoints
+from ..preprocess.keypoints import encode_pose_keypoint
+from ..preprocess.pose_clip import read_clip
 from ..procdance.clip import ClipSpec, moments
 from ..procdance.identity import BOTTOMS, HAIR_STYLES, PATTERNS, TOPS, sample_clothes, sample_person
-from ..procdance.render import Moment, attributes, render_frames, render_references, sample_moment
-from .dances import DanceSet, as_bytes, person_cells
+from ..procdance.render import (
+    Moment,
+    attributes,
+    render_frames,
+    render_references,
+    sample_moment,
+    true_keypoints,
+)
+from .dances import SHOTS, DanceSet, as_bytes, person_cells
 from .image_encoder import References
+from .stages import Stage
 
-SHOTS = ("whole",) * 7 + ("half",) * 2 + ("face",)  # mostly what the demo shows [ours]
 COLOURS = {"face": ("skin", "hair"), "cloth": ("top", "bottom")}
 CLASSES = {
     "face": ("glasses", "hair_style"),
@@ -43,6 +52,25 @@ def picture_pool(*, count: int, first_seed: int, chunk: int = 64) -> tuple[Tenso
 def clip_moments(seed: int, *, num_frames: int) -> list[Moment]:
     """The frames of one training clip."""
     return moments(ClipSpec(seed=seed, num_frames=num_frames, shot=SHOTS[seed % len(SHOTS)]))
+
+
+def danced(count: int, frames: int) -> list[list[Moment]]:
+    """What a set of the train split shows, clips or pictures; row n is seed n."""
+    return [[picture_moment(s)] if frames == 1 else clip_moments(s, num_frames=frames) for s in range(count)]
+
+
+def poses_of(count: int, stage: Stage) -> Tensor | None:
+    """True poses of such a set, for a stage whose poses tremble or drop out; else its pictures serve."""
+    trembling = stage.pose_jitter or stage.pose_dropout
+    return pose_points(danced(count, stage.frames)) if trembling and "pose" in stage.controls else None
+
+
+def pose_points(clips: list[list[Moment]], *, size: int = 128) -> Tensor:
+    """True poses `n f 136 3` of clips of equal length, in pixels of pictures of `size`; no picture is drawn."""
+    flat = [moment for clip in clips for moment in clip]
+    frames = encode_pose_keypoint(true_keypoints(flat, size=size), width=size, height=size)
+    points = torch.from_numpy(read_clip(frames).points[:, 0]).float()
+    return rearrange(points, "(n f) j d -> n f j d", f=len(clips[0]))
 
 
 def reference_pictures(firsts: list[Moment], seeds: list[int], *, chunk: int = 64) -> References:

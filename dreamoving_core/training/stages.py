@@ -38,6 +38,8 @@ class Stage:
     crop: Literal["center", "random"] = "center"
     betas: Literal["keep", "linear"] = "keep"  # noise schedule: the base model's, or AnimateDiff's
     checkpointing: bool = False
+    pose_jitter: float = 0.0  # of pose points, RMS in shares of the picture's height: `pose_noise.py`
+    pose_dropout: float = 0.0  # share of the frames in which a limb, a hand or the face is missing
 
     def learners(self, trainee: nn.Module) -> dict[str, nn.Parameter]:
         """The parameters that this stage changes, by name."""

@@ -5,6 +5,7 @@ One process per GPU: `accelerate launch --num_processes 8` gives the Content Gui
 
 from dataclasses import replace
 
+from .pose_noise import DROPOUT, JITTER
 from .schedule import Schedule
 from .stages import Stage
 from .trainee import Objective
@@ -81,6 +82,8 @@ VIDEO_CONTROL = Stage(
     size=352,  # [DM §2.4.3]
     stride=1,  # not given: dances are quick [ours]
     betas="linear",
+    pose_jitter=JITTER,  # [ours] measured on extracted poses
+    pose_dropout=DROPOUT,  # [ours]
     schedule=replace(VIDEO_SCHEDULE, steps=25_000),  # [DM §2.4.3], its rate too
     objective=replace(VIDEO_OBJECTIVE, drop_control=0.0),
     checkpointing=True,
@@ -95,6 +98,8 @@ EXPRESSION = Stage(
     guidance=False,  # not said; one file less to give [ours]
     size=512,  # [DM §2.4.4]
     betas="linear",
+    pose_jitter=JITTER,
+    pose_dropout=DROPOUT,
     schedule=replace(VIDEO_SCHEDULE, steps=20_000, learning_rate=5e-5),  # [DM §2.4.4]
     objective=replace(VIDEO_OBJECTIVE, drop_control=0.0),
     checkpointing=True,

@@ -24,7 +24,7 @@ from .face_recogniser import ArcFaceLoss, export_face_recogniser, face_source, i
 from .image_encoder import AttributeLoss, penultimate, references_of
 from .networks import Networks, new_networks
 from .preview import previewer
-from .rendering import CLASS_COUNTS, clip_moments, draw_set, face_pool, picture_moment, picture_pool
+from .rendering import CLASS_COUNTS, danced, draw_set, face_pool, picture_pool, poses_of
 from .schedule import Schedule
 from .stages import Stage
 from .trainer import Source, Trainer, save_atomically
@@ -226,6 +226,7 @@ class TinyRun:
             latents=latents.to(device),
             features=features,
             identities=self.identities(dances) if self.identity and stage.guidance else None,
+            poses=poses_of(len(dances), stage),
         )
         motion, checkpointing = stage.motion, stage.checkpointing
         trainee = networks.trainee(stage.objective, motion=motion, checkpointing=checkpointing)
@@ -280,6 +281,4 @@ class TinyRun:
 
 def draw(count: int, frames: int) -> DanceSet:
     """So many clips of the train split, or pictures."""
-    seeds = list(range(count))
-    clips = [[picture_moment(s)] if frames == 1 else clip_moments(s, num_frames=frames) for s in seeds]
-    return draw_set(clips, seeds)
+    return draw_set(danced(count, frames), list(range(count)))
