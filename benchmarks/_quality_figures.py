@@ -38,7 +38,10 @@ def sources(rows: Rows, *, frames: int, clip_frames: int, noise: str) -> Iterato
         yield f"{name}_base", Source(variant=base, metric=name)
         yield f"{name}_train_mean", Source(variant=mean, metric=name)
         yield f"{name}_background_alone", Source(variant=f"background_alone/{clip_frames}", metric=name)
-    for name in ("control_off", "wrong_pose", "depth", "pose_depth", "true_keypoints"):
+    for name in ("joint_error", "cloth_error", "face_error", "psnr_person"):
+        yield f"{name}_true_keypoints", Source(variant=f"true_keypoints{some}", metric=name)
+    yield "psnr_person_base", Source(variant=base, metric="psnr_person")
+    for name in ("control_off", "wrong_pose", "depth", "pose_depth"):
         yield f"joint_error_{name}", Source(variant=name + some, metric="joint_error")
     yield (
         "joint_error_truth_of_another_dance",

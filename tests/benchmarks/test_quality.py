@@ -128,6 +128,18 @@ def test_control_off_must_be_three_times_worse_or_near_the_mean_pose():
     assert holding(mean | {"joint_error_control_off": 0.11, "joint_error_mean_pose": 0.13}) == [True]
 
 
+def test_poses_off_the_mp4_may_cost_a_tenth_and_half_a_decibel():
+    errors = {"joint_error": 0.02, "cloth_error": 0.1, "face_error": 0.08}
+    true = {f"{name}_true_keypoints": value for name, value in errors.items()} | {
+        "psnr_person_true_keypoints": 17.0
+    }
+    found = {f"{name}_base": 1.09 * value for name, value in errors.items()} | {"psnr_person_base": 16.6}
+
+    assert holding(true | found, number=0) == [True] * 4
+    worse = {f"{name}_base": 1.11 * value for name, value in errors.items()} | {"psnr_person_base": 16.4}
+    assert holding(true | worse, number=0) == [False] * 4
+
+
 def test_motion_must_cut_both_excesses_surely_without_blur_without_stillness_and_without_losing_the_pose():
     clips = range(6)
     values = {f"{metric}{mark}": {c: [value] for c in clips}
