@@ -13,7 +13,7 @@ from .trainer import new_accelerator
 
 OTHERS = {
     "sd15": "sd15_cli",
-    "prepare": "prepare_cli",
+    "prepare": "prepare.cli",
     "detectors": "detectors_cli",
     "joints": "joint_regressor",
 }  # each has its own `main`

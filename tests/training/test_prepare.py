@@ -21,15 +21,16 @@ from dreamoving.dreamoving_core.preprocess.pose_clip import read_clip
 from dreamoving.dreamoving_core.preprocess.pose_json import read_pose_json
 from dreamoving.dreamoving_core.procdance.clip import ClipSpec, render_clip
 from dreamoving.dreamoving_core.tiny import files as tiny_files
-from dreamoving.dreamoving_core.training import prepare_cache, prepare_cli, sd15, sd15_cli
+from dreamoving.dreamoving_core.training import sd15, sd15_cli
 from dreamoving.dreamoving_core.training.dances import SHOTS
 from dreamoving.dreamoving_core.training.folder_items import find_items
 from dreamoving.dreamoving_core.training.folder_source import FolderSource
-from dreamoving.dreamoving_core.training.prepare import PrepareRun
-from dreamoving.dreamoving_core.training.prepare_captions import load_captioner
-from dreamoving.dreamoving_core.training.prepare_manifest import Manifest
-from dreamoving.dreamoving_core.training.prepare_shots import scenedetect
-from dreamoving.dreamoving_core.training.prepare_tools import ToolSettings, open_tools, write_depth
+from dreamoving.dreamoving_core.training.prepare import cache, cli
+from dreamoving.dreamoving_core.training.prepare.captions import load_captioner
+from dreamoving.dreamoving_core.training.prepare.manifest import Manifest
+from dreamoving.dreamoving_core.training.prepare.run import PrepareRun
+from dreamoving.dreamoving_core.training.prepare.shots import scenedetect
+from dreamoving.dreamoving_core.training.prepare.tools import ToolSettings, open_tools, write_depth
 from dreamoving.dreamoving_core.training.shards import Shards, ShardWriter
 from dreamoving.dreamoving_core.training.stages import changed
 from dreamoving.dreamoving_core.training.stages_sd15 import STAGES
@@ -66,7 +67,7 @@ def small_base(_path):
 def small():
     """Reading SD1.5's files is replaced, because ComfyUI knows SD1.5 by its full size alone."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (sd15, prepare_cache):
+        for module in (sd15, cache):
             patch.setattr(module, "load_base", small_base)
             patch.setattr(module, "load_vision", lambda _path: load_tiny().clip_vision)
         smaller = partial(EncoderConfig, dim=64, depth=1, heads=2, dim_head=32)
@@ -76,7 +77,7 @@ def small():
 
 def prepare(videos, out, *words):
     """As the command line does; the run's words."""
-    run, sources = prepare_cli.prepared(prepare_cli.parsed([str(videos), "--out", str(out), *WORDS, *words]))
+    run, sources = cli.prepared(cli.parsed([str(videos), "--out", str(out), *WORDS, *words]))
     return run.run(sources)
 
 
@@ -370,8 +371,8 @@ def test_an_interruption_between_a_clips_files_and_its_line_does_not_show(plain,
             raise Interrupted
         return captions(source, key_frame)
 
-    args = prepare_cli.parsed([str(videos), "--out", str(tmp_path / "set"), *WORDS])
-    run, sources = prepare_cli.prepared(args)
+    args = cli.parsed([str(videos), "--out", str(tmp_path / "set"), *WORDS])
+    run, sources = cli.prepared(args)
     captions = run.captions
     cut = PrepareRun(out=run.out, settings=run.settings, captions=interrupting)
     with pytest.raises(Interrupted):
@@ -418,9 +419,9 @@ def test_a_webvid_folder_needs_no_people_and_takes_its_captions_from_the_table(v
     table = tmp_path / "results.csv"
     table.write_text("videoid,contentUrl,duration,page_dir,name\n21179416,,,006001_006050,A  dancer\n")
     words = ["--seconds", "0.8", "1", "--min-side", "64", "--jobs", "1", "--csv", str(table)]
-    args = prepare_cli.parsed([str(tmp_path / "in"), "--out", str(tmp_path / "out"), *words])
+    args = cli.parsed([str(tmp_path / "in"), "--out", str(tmp_path / "out"), *words])
 
-    run, sources = prepare_cli.prepared(args)
+    run, sources = cli.prepared(args)
     run.run(sources)
 
     found = find_items(tmp_path / "out", changed(STAGES["long_frame"], {"frames": 8}))
@@ -582,7 +583,7 @@ def test_a_folder_that_holds_no_vision_language_model_is_refused(tmp_path, conte
 
 def test_what_lacks_is_named_before_the_first_video_is_read(videos, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="--detector and --pose-model go together"):
-        prepare_cli.settings_of(prepare_cli.parsed([str(videos), "--out", "x", "--detector", "tiny"]))
+        cli.settings_of(cli.parsed([str(videos), "--out", "x", "--detector", "tiny"]))
     with pytest.raises(InputError, match=r"There is no .*nowhere.*Check --depth-model"):
         prepare(videos, tmp_path, "--depth-model", "nowhere")
     with pytest.raises(InputError, match="--jobs is at least 1, got 0"):
@@ -602,9 +603,9 @@ def test_processes_that_read_videos_load_neither_comfyui_nor_a_network():
     """Each of them would take half a gigabyte, and the GPU."""
     code = (
         "import runpy, sys, os\n"
-        f"child = runpy.run_path({str(INSIDE.parents[1] / 'dreamoving_core/training/prepare_child.py')!r})\n"
+        f"child = runpy.run_path({str(INSIDE.parents[1] / 'dreamoving_core/training/prepare/child.py')!r})\n"
         f"child['load']('dreamoving', {str(INSIDE.parents[1])!r})\n"
-        "import dreamoving.dreamoving_core.training.prepare_video\n"
+        "import dreamoving.dreamoving_core.training.prepare.video\n"
         "print(sorted(name for name in sys.modules if name.split('.')[0] in ('comfy', 'folder_paths', 'transformers')))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600)

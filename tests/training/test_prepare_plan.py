@@ -11,12 +11,12 @@ from dreamoving.dreamoving_core.errors import InputError
 from dreamoving.dreamoving_core.preprocess.keypoints import encode_pose_keypoint
 from dreamoving.dreamoving_core.preprocess.pose_clip import LEFT_EYE, NOSE, RIGHT_EYE, read_clip
 from dreamoving.dreamoving_core.procdance.clip import ClipSpec, render_clip
-from dreamoving.dreamoving_core.training.prepare_captions import read_table
-from dreamoving.dreamoving_core.training.prepare_people import PeopleBars, key_frame, largest_face
-from dreamoving.dreamoving_core.training.prepare_plan import PlanSettings, plan_clips
-from dreamoving.dreamoving_core.training.prepare_quality import Measuring, QualityBars, unfit
-from dreamoving.dreamoving_core.training.prepare_shots import find_cuts
-from dreamoving.dreamoving_core.training.prepare_sources import find_sources
+from dreamoving.dreamoving_core.training.prepare.captions import read_table
+from dreamoving.dreamoving_core.training.prepare.people import PeopleBars, key_frame, largest_face
+from dreamoving.dreamoving_core.training.prepare.plan import PlanSettings, plan_clips
+from dreamoving.dreamoving_core.training.prepare.quality import Measuring, QualityBars, unfit
+from dreamoving.dreamoving_core.training.prepare.shots import find_cuts
+from dreamoving.dreamoving_core.training.prepare.sources import find_sources
 
 RATE = Fraction(24000, 1001)
 

@@ -8,11 +8,11 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-from ..errors import SetupError
-from .prepare_sources import Source
-from .prepare_video import Record, WorkSettings, work_on
+from ...errors import SetupError
+from .sources import Source
+from .video import Record, WorkSettings, work_on
 
-CHILD = Path(__file__).with_name("prepare_child.py")
+CHILD = Path(__file__).with_name("child.py")
 AHEAD = 2  # files per process that are begun before the first one is taken
 
 
@@ -24,8 +24,8 @@ def worked(
         for source in sources:
             yield source, work_on(source, folder / source.name, settings)
         return
-    package = __package__.rsplit(".", 2)[0]
-    names = {"PACK_NAME": package, "PACK_ROOT": str(CHILD.parents[2])}
+    package = __package__.rsplit(".", 3)[0]
+    names = {"PACK_NAME": package, "PACK_ROOT": str(CHILD.parents[3])}
     pool = ProcessPoolExecutor(
         max_workers=min(jobs, len(sources)),
         mp_context=multiprocessing.get_context("spawn"),

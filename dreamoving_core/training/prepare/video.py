@@ -21,21 +21,21 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..errors import DreaMovingError, MissingPackageError
-from ..preprocess.pose_clean import clean_clip
-from ..preprocess.pose_clip import read_clip
-from ..preprocess.pose_track import main_person
-from ..video.clip_file import FileClip
-from ..video.encode import encode_video
-from ..video.pixels import eight_bits, to_floats
-from .dances import as_bytes
-from .prepare_dances import of_dance
-from .prepare_people import PeopleBars, company, key_frame, references, unfit_company
-from .prepare_plan import PlannedClip, PlanSettings, ShortShot, plan_clips
-from .prepare_quality import Measuring, QualityBars, unfit
-from .prepare_shots import find_cuts, shrunk
-from .prepare_sources import Source
-from .prepare_tools import Tools, ToolSettings, open_tools, write_depth, write_pose
+from ...errors import DreaMovingError, MissingPackageError
+from ...preprocess.pose_clean import clean_clip
+from ...preprocess.pose_clip import read_clip
+from ...preprocess.pose_track import main_person
+from ...video.clip_file import FileClip
+from ...video.encode import encode_video
+from ...video.pixels import eight_bits, to_floats
+from ..dances import as_bytes
+from .dances import of_dance
+from .people import PeopleBars, company, key_frame, references, unfit_company
+from .plan import PlannedClip, PlanSettings, ShortShot, plan_clips
+from .quality import Measuring, QualityBars, unfit
+from .shots import find_cuts, shrunk
+from .sources import Source
+from .tools import Tools, ToolSettings, open_tools, write_depth, write_pose
 
 CRF = 14  # [ours] of the clips: nothing to see, a sixth of lossless
 Record = dict[str, Any]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..errors import InputError
-from ..video.pictures import FRAME_RATE
-from .folder_names import PARTS, PICTURES, VIDEOS
+from ...errors import InputError
+from ...video.pictures import FRAME_RATE
+from ..folder_names import PARTS, PICTURES, VIDEOS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from ..errors import InputError
-from ..preprocess.keypoints import encode_pose_keypoint
-from ..preprocess.pose_clip import read_clip
-from ..procdance.clip import ClipSpec, render_clip
-from ..video.encode import encode_video
-from .dances import SHOTS
-from .prepare_people import key_frame
-from .prepare_sources import Source
-from .prepare_tools import write_pose
+from ...errors import InputError
+from ...preprocess.keypoints import encode_pose_keypoint
+from ...preprocess.pose_clip import read_clip
+from ...procdance.clip import ClipSpec, render_clip
+from ...video.encode import encode_video
+from ..dances import SHOTS
+from .people import key_frame
+from .sources import Source
+from .tools import write_pose
 
 WORD = "procdance:"  # before a number, in the place of a folder
 RATE = 12  # frames per second, as everywhere in ProcDance

@@ -7,13 +7,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..bridge.trainable_sd15 import FrozenEncoders, load_base, load_vision, new_branch
-from ..models.content_guider import BRANCHES
-from ..preprocess.face_identity import load_face_recogniser
-from ..video.decode import read_frames
-from .folder_items import CENTRE, frames_at
-from .shards import Marks, ShardWriter
-from .stages_sd15 import STAGES
+from ...bridge.trainable_sd15 import FrozenEncoders, load_base, load_vision, new_branch
+from ...models.content_guider import BRANCHES
+from ...preprocess.face_identity import load_face_recogniser
+from ...video.decode import read_frames
+from ..folder_items import CENTRE, frames_at
+from ..shards import Marks, ShardWriter
+from ..stages_sd15 import STAGES
 
 CHUNK = 16  # frames that the VAE sees at once
 

@@ -9,7 +9,7 @@ from fractions import Fraction
 from itertools import pairwise
 from math import ceil
 
-from ..errors import InputError
+from ...errors import InputError
 
 CANDIDATES = 8  # frames of a shot in which face and clothes are looked for [ours]
 

@@ -11,13 +11,13 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from ..preprocess.draw_pose import draw_pose
-from ..preprocess.pose_json import read_pose_json
-from ..video.layout import contact_sheet
-from ..video.pixels import to_floats
-from .dances import as_bytes
-from .folder_names import POINTS
-from .prepare_manifest import summary, table
+from ...preprocess.draw_pose import draw_pose
+from ...preprocess.pose_json import read_pose_json
+from ...video.layout import contact_sheet
+from ...video.pixels import to_floats
+from ..dances import as_bytes
+from ..folder_names import POINTS
+from .manifest import summary, table
 
 FOLDER = "report"
 KEYS = "keys"  # key frames, below the report

@@ -9,8 +9,8 @@ from types import ModuleType
 
 import numpy as np
 
-from ..errors import MissingPackageError
-from ..preprocess.optional_packages import opencv
+from ...errors import MissingPackageError
+from ...preprocess.optional_packages import opencv
 
 SIDE = 256  # [PySceneDetect] pixels of the shorter side are enough to see a cut
 SHORTEST = 0.5  # [ours] seconds between two cuts: a flash is none

@@ -11,14 +11,14 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .prepare_cache import Cache
-from .prepare_captions import Captions
-from .prepare_manifest import Manifest, key
-from .prepare_pool import worked
-from .prepare_report import FOLDER as REPORT
-from .prepare_report import KEYS, write_report
-from .prepare_sources import Source
-from .prepare_video import Record, WorkSettings
+from .cache import Cache
+from .captions import Captions
+from .manifest import Manifest, key
+from .pool import worked
+from .report import FOLDER as REPORT
+from .report import KEYS, write_report
+from .sources import Source
+from .video import Record, WorkSettings
 
 log = logging.getLogger(__name__)
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from ..errors import InputError
-from ..preprocess.cloth_cut import ClothCutSettings, cut_cloth
-from ..preprocess.dwpose import PoseExtractor
-from ..preprocess.face_align import LocatedFace, faces_of_poses
-from ..preprocess.face_crop import FaceCropSettings, crop_faces
-from ..preprocess.pose_clip import BODY, LEFT_EYE, NECK, NOSE, RIGHT_EYE, PoseClip, read_clip
-from ..preprocess.pose_track import main_person
-from ..video.pixels import to_floats
+from ...errors import InputError
+from ...preprocess.cloth_cut import ClothCutSettings, cut_cloth
+from ...preprocess.dwpose import PoseExtractor
+from ...preprocess.face_align import LocatedFace, faces_of_poses
+from ...preprocess.face_crop import FaceCropSettings, crop_faces
+from ...preprocess.pose_clip import BODY, LEFT_EYE, NECK, NOSE, RIGHT_EYE, PoseClip, read_clip
+from ...preprocess.pose_track import main_person
+from ...video.pixels import to_floats
 
 LEAST = 4  # [ours] joints of a body in sight; less is half an arm at the edge, or a mistake
 KEY_FRAMES = 9  # [ours] of a clip, evenly spread, of which one is captioned

@@ -12,12 +12,12 @@ from einops import rearrange
 from torch import Tensor
 from torch.nn import functional
 
-from ..preprocess.depth_range import DepthRange, DepthSamples
-from ..preprocess.depth_zoe import ZoeDepth, load_zoe, metric_depth
-from ..preprocess.dwpose import ExtractSettings, PoseExtractor, open_extractor
-from ..preprocess.pose_clip import PoseClip, write_clip
-from ..video.clip_file import FileClip
-from ..video.encode import encode_video
+from ...preprocess.depth_range import DepthRange, DepthSamples
+from ...preprocess.depth_zoe import ZoeDepth, load_zoe, metric_depth
+from ...preprocess.dwpose import ExtractSettings, PoseExtractor, open_extractor
+from ...preprocess.pose_clip import PoseClip, write_clip
+from ...video.clip_file import FileClip
+from ...video.encode import encode_video
 
 DEPTH_SIDE = 512  # [ours] pixels of the shorter side of depth pictures: no stage is trained on more
 DEPTH_BATCH = 4

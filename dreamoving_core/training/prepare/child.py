@@ -1,4 +1,4 @@
-"""Brings the pack into a fresh process: `prepare_pool.py` runs this file there, with the pack's name and folder.
+"""Brings the pack into a fresh process: `pool.py` runs this file there, with the pack's name and folder.
 
 The pack has no name that Python could find by itself: ComfyUI and `tools/inside.py` load it by its path.
 """

@@ -8,9 +8,9 @@ from typing import Any
 
 from PIL import Image
 
-from ..errors import InputError, MissingPackageError, WeightsError
-from ..weights.io import first_line
-from .prepare_sources import Source
+from ...errors import InputError, MissingPackageError, WeightsError
+from ...weights.io import first_line
+from .sources import Source
 
 PROMPT = "Describe this frame in a detailed manner."  # [DM §2.1], without MiniGPT-v2's "[grounding]"
 TOKENS = 77  # of the answer: what CLIP reads

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..preprocess.optional_packages import opencv
-from .prepare_shots import shrunk
+from ...preprocess.optional_packages import opencv
+from .shots import shrunk
 
 SIDE = 256  # pixels at which sharpness is looked at, so that 4K and VHS have one bar
 STEP = 0.25  # seconds between the two pictures whose difference is motion

@@ -7,20 +7,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
-from ..tiny import files as tiny
-from .prepare import PrepareRun
-from .prepare_cache import Cache, load_encoders, stage_sizes
-from .prepare_captions import PROMPT, Captions, load_captioner, read_table
-from .prepare_dances import WORD, dance_sources
-from .prepare_manifest import refuse_other_settings
-from .prepare_people import PeopleBars
-from .prepare_plan import PlanSettings
-from .prepare_quality import QualityBars
-from .prepare_shots import scenedetect
-from .prepare_sources import find_sources
-from .prepare_tools import ToolSettings, open_tools
-from .prepare_video import WorkSettings
+from ...errors import InputError
+from ...tiny import files as tiny
+from .cache import Cache, load_encoders, stage_sizes
+from .captions import PROMPT, Captions, load_captioner, read_table
+from .dances import WORD, dance_sources
+from .manifest import refuse_other_settings
+from .people import PeopleBars
+from .plan import PlanSettings
+from .quality import QualityBars
+from .run import PrepareRun
+from .shots import scenedetect
+from .sources import find_sources
+from .tools import ToolSettings, open_tools
+from .video import WorkSettings
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
+from ...errors import InputError
 
 NAME = "manifest.jsonl"
 SETTINGS = "settings.json"
