@@ -335,6 +335,7 @@ def test_the_resolver_adds_to_comfyuis_packages_and_changes_none(tmp_path_factor
             [*tool, "pip", "compile", "-q", "--no-header", "--no-annotate", "--only-binary", ":all:",
              "--python-version", version, "--python-platform", system, str(wanted), *map(str, files)],
             check=False, capture_output=True, text=True,
+            env={**os.environ, "MACOSX_DEPLOYMENT_TARGET": "14.0"},  # torch 2.14 has wheels from there on
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return dict(line.split("==") for line in done.stdout.split())
