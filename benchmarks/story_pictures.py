@@ -40,8 +40,9 @@ def sheet_of(video: Path, words: str) -> Image.Image:
             picture.resize((CELL, CELL), Image.Resampling.LANCZOS),
             (place % COLUMNS * CELL, BAR + place // COLUMNS * CELL),
         )
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=12)
-    draw.text((COLUMNS * CELL / 2, BAR / 2), words, fill="black", font=font, anchor="mm")
+    fonts = (ImageFont.load_default(size=size) for size in (12, 11, 10, 9))
+    font = next((font for font in fonts if font.getlength(words) <= sheet.width - 4), None)
+    ImageDraw.Draw(sheet).text((sheet.width / 2, BAR / 2), words, fill="black", font=font, anchor="mm")
     return sheet
 
 
