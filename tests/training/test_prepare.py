@@ -599,6 +599,10 @@ def test_what_lacks_is_named_before_the_first_video_is_read(videos, tmp_path, mo
     assert not (tmp_path / "manifest.jsonl").exists()
 
 
+def test_a_run_without_other_processes_leaves_the_threads_of_this_one_alone(whole):
+    assert torch.get_num_threads() == 1  # as tests/conftest.py has it
+
+
 def test_processes_that_read_videos_load_neither_comfyui_nor_a_network():
     """Each of them would take half a gigabyte, and the GPU."""
     code = (

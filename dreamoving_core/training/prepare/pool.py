@@ -8,6 +8,8 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
+import torch
+
 from ...errors import SetupError
 from .sources import Source
 from .video import Record, WorkSettings, work_on
@@ -43,6 +45,12 @@ def worked(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
+def work_apart(source: Source, folder: Path, settings: WorkSettings) -> list[Record]:
+    """`work_on` in a process that has nothing else to do."""
+    torch.set_num_threads(settings.threads)
+    return work_on(source, folder, settings)
+
+
 def in_order(
     pool: ProcessPoolExecutor, sources: Sequence[Source], folder: Path, settings: WorkSettings, *, ahead: int
 ) -> Iterator[tuple[Source, list[Record]]]:
@@ -50,7 +58,7 @@ def in_order(
     waiting: deque[tuple[Source, Future]] = deque()
     left = iter(sources)
     for source in left:
-        waiting.append((source, pool.submit(work_on, source, folder / source.name, settings)))
+        waiting.append((source, pool.submit(work_apart, source, folder / source.name, settings)))
         if len(waiting) < ahead:
             continue
         first, future = waiting.popleft()

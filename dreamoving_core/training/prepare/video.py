@@ -17,7 +17,6 @@ from typing import Any
 
 import av
 import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 
@@ -52,12 +51,11 @@ class WorkSettings:
     people: PeopleBars = field(default_factory=PeopleBars)
     tools: ToolSettings = field(default_factory=ToolSettings)
     short_side: int = 720
-    threads: int = 1
+    threads: int = 1  # of each process, where there are several
 
 
 def work_on(source: Source, folder: Path, settings: WorkSettings) -> list[Record]:
     """Records of all clips, and of the whole file as the last one. What is wrong with the file is told there."""
-    torch.set_num_threads(settings.threads)
     folder.mkdir(parents=True, exist_ok=True)
     tools = open_tools(settings.tools)  # a wrong model file stops the run, not one video after the other
     records, told, note = [], "", ""
