@@ -86,7 +86,7 @@ class Client:
         try:
             prompt = self.submit(graph, workflow=workflow)
             deadline = time.monotonic() + limit_s
-            entry = None
+            entry, ended = None, False
             while entry is None:
                 if time.monotonic() >= deadline:
                     self.interrupt(prompt)
