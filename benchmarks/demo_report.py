@@ -32,7 +32,7 @@ def write_contact_sheet(path: Path, *, seed: int, result: Tensor, truth: Truth) 
         [
             ("References: face and clothes", torch.stack([clip.face_reference, clip.cloth_reference])),
             ("Driving clip: somebody else", driven_clip(spec).driving),
-            ("Poses", poses),
+            ("True poses (the result followed those read off the driving clip)", poses),
             (f"Result of DreaMoving-Tiny: {clip.caption}", result),
             ("Truth", clip.images),
         ],

@@ -56,4 +56,4 @@ def test_the_demo_graph_posted_as_it_is_gives_a_video(client: Client, tmp_path: 
     assert result.shape == truth.clip.images.shape
     scores = scorecard(result, truth, background=truth.background)
     assert scores["psnr_person"] > 13  # the right person in the right pose; noise has 9, another pose 12
-    assert scores["pose_iou"] > 1.1 * scores["pose_iou_other_pose"]
+    assert scores["pose_iou"] > 1.2 * scores["pose_iou_other_pose"]
