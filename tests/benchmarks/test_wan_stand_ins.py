@@ -59,4 +59,7 @@ def test_the_lora_finds_its_layer_in_both_networks(networks):
 
 
 def test_core_knows_the_autoencoder():
-    comfy.sd.VAE(sd=random_wan_vae().weights).throw_exception_if_invalid()
+    vae = comfy.sd.VAE(sd=random_wan_vae().weights)
+
+    vae.throw_exception_if_invalid()
+    assert (vae.latent_channels, vae.latent_dim) == (16, 3)  # Wan's: a video of 16 channels

@@ -5,17 +5,12 @@ import os
 import re
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from dreamoving.dreamoving_core.bridge import trainable_sd15
-from dreamoving.dreamoving_core.bridge.tiny import SmallSD15Epsilon
-from dreamoving.dreamoving_core.bridge.tiny_files import load_tiny
 from dreamoving.dreamoving_core.errors import InputError, MissingPackageError, WeightsError
-from dreamoving.dreamoving_core.models.token_encoders import EncoderConfig
 from dreamoving.dreamoving_core.preprocess.keypoints import encode_pose_keypoint
 from dreamoving.dreamoving_core.preprocess.pose_clip import read_clip
 from dreamoving.dreamoving_core.preprocess.pose_json import read_pose_json
@@ -38,8 +33,8 @@ from dreamoving.dreamoving_core.training.trainer import new_accelerator
 from dreamoving.dreamoving_core.video.clip_file import FileClip
 from dreamoving.dreamoving_core.video.encode import encode_video
 from PIL import Image
-from small_host import small_config, unet_state_dict
 from training.prepared_videos import WORDS, dance, write_videos
+from training.small_sd15 import small_files
 
 pytestmark = pytest.mark.skipif(not tiny_files.FOLDER.is_dir(), reason="this copy has no trained weights")
 
@@ -53,25 +48,9 @@ def videos(tmp_path_factory):
     return folder
 
 
-def small_base(_path):
-    """U-Net, text encoder and VAE as `load_base` gives them."""
-    config = SmallSD15Epsilon(small_config().unet_config())
-    config.set_inference_dtype(torch.float32, None)
-    base = config.get_model({}, "", device=torch.device("cpu"))
-    base.diffusion_model.load_state_dict(unet_state_dict(small_config()))
-    tiny = load_tiny()
-    return base, tiny.clip, tiny.vae
-
-
 @pytest.fixture(scope="module")
 def small():
-    """Reading SD1.5's files is replaced, because ComfyUI knows SD1.5 by its full size alone."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (sd15, cache):
-            patch.setattr(module, "load_base", small_base)
-            patch.setattr(module, "load_vision", lambda _path: load_tiny().clip_vision)
-        smaller = partial(EncoderConfig, dim=64, depth=1, heads=2, dim_head=32)
-        patch.setattr(trainable_sd15, "EncoderConfig", smaller)
+    with small_files(sd15, cache):
         yield
 
 

@@ -6,22 +6,17 @@ Only reading the checkpoint and the image encoder is replaced, because ComfyUI k
 
 import itertools
 import json
-from functools import partial
 
 import pytest
 import torch
-from dreamoving.dreamoving_core.bridge import trainable_sd15
 from dreamoving.dreamoving_core.bridge.loading import (
     load_content_guider_file,
     load_motion_model,
     load_video_controlnet_file,
 )
-from dreamoving.dreamoving_core.bridge.tiny import SmallSD15Epsilon
-from dreamoving.dreamoving_core.bridge.tiny_files import load_tiny
 from dreamoving.dreamoving_core.bridge.trainable_sd15 import load_base, trainable_motion
 from dreamoving.dreamoving_core.errors import InputError, WeightsError
 from dreamoving.dreamoving_core.models.motion import MotionConfig, MotionModel
-from dreamoving.dreamoving_core.models.token_encoders import EncoderConfig
 from dreamoving.dreamoving_core.preprocess.draw_pose import draw_keypoints
 from dreamoving.dreamoving_core.procdance.clip import ClipSpec, render_clip
 from dreamoving.dreamoving_core.tiny import files as tiny_files
@@ -33,7 +28,8 @@ from dreamoving.dreamoving_core.training.stages_sd15 import STAGES
 from dreamoving.dreamoving_core.training.trainer import new_accelerator
 from dreamoving.dreamoving_core.video.encode import encode_video
 from dreamoving.dreamoving_core.weights.io import read_weights, write_weights
-from small_host import randomise, small_config, unet_state_dict
+from small_host import randomise
+from training.small_sd15 import small_base, small_files
 
 pytestmark = pytest.mark.skipif(not tiny_files.FOLDER.is_dir(), reason="this copy has no trained weights")
 
@@ -42,24 +38,9 @@ DOWN = ((32, 32), (64, 64), (128, 128), (128, 128))
 UP = ((128,) * 3, (128,) * 3, (64,) * 3, (32,) * 3)
 
 
-def small_base(_path):
-    """U-Net, text encoder and VAE as `load_base` gives them."""
-    config = SmallSD15Epsilon(small_config().unet_config())
-    config.set_inference_dtype(torch.float32, None)
-    base = config.get_model({}, "", device=torch.device("cpu"))
-    base.diffusion_model.load_state_dict(unet_state_dict(small_config()))
-    tiny = load_tiny()
-    return base, tiny.clip, tiny.vae
-
-
 @pytest.fixture(scope="module")
 def small():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sd15, "load_base", small_base)
-        patch.setattr(sd15, "load_vision", lambda _path: load_tiny().clip_vision)
-        patch.setattr(
-            trainable_sd15, "EncoderConfig", partial(EncoderConfig, dim=64, depth=1, heads=2, dim_head=32)
-        )
+    with small_files(sd15):
         yield
 
 
