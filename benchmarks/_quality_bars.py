@@ -1,6 +1,7 @@
 """The bars of the must-show list, and what must miss them: each tells what was found, and whether it holds."""
 
 import itertools
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -103,6 +104,31 @@ def bars(mean: Means, values: Values, *, noise: str) -> Iterator[Bar]:
     for mark, share in (("", 0.25), ("_64", 0.15)):
         for kind in ("", f"_{noise}"):
             yield from motion_bars(mean, values, mark=mark, kind=kind, share=share)
+        yield from seed_bars(values, mark=mark, share=share)
+    identity = paired(values, "face_retrieval_identity", "face_retrieval_clip_only")
+    if identity is not None:
+        gain = identity[0]
+        text = f"the ArcFace supplement raises face_retrieval by {gain.mean:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}]"
+        yield Bar(number=10, text=text, holds=gain.low > 0)
+
+
+def seed_bars(values: Values, *, mark: str, share: float) -> Iterator[Bar]:
+    """The same for motion blocks of other training seeds (`--motion seed1=FILE`), and for all seeds together."""
+    title = f"{64 if mark else 16} frames"
+    for metric in ("warp_error", "delta_flicker"):
+        own, off, floor = f"{metric}{mark}", f"{metric}_motion_off{mark}", f"{metric}_floor{mark}"
+        seeds = sorted(n for n in values if re.fullmatch(rf"{metric}_seed\d+{mark}", n))
+        if not seeds or own not in values:
+            continue
+        clips = set.intersection(*(set(values[name]) for name in (own, *seeds)))
+        together = {clip: [v for name in (own, *seeds) for v in values[name][clip]] for clip in clips}
+        for name, found in ((f"{len(seeds) + 1} training seeds", together), *((n, values[n]) for n in seeds)):
+            cut = excess_cut({**values, "seeds": found}, "seeds", off, floor)
+            if cut is not None:
+                text = f"{title}, {name}: the excess of {metric} cut by {cut.mean:.1%} [{cut.low:.1%}, {cut.high:.1%}]"
+                yield Bar(
+                    number=5, text=f"{text}, wanted {share:.0%}", holds=cut.mean >= share and cut.low > 0
+                )
 
 
 def motion_bars(mean: Means, values: Values, *, mark: str, kind: str, share: float) -> Iterator[Bar]:

@@ -76,6 +76,9 @@ def sources(rows: Rows, *, frames: int, clip_frames: int, noise: str) -> Iterato
     for mark, name in {**face, "_autoencoder": "autoencoder_face"}.items():
         for metric in ("expression_error", "mouth_error", "eyes_error", "brows_error"):
             yield metric + mark, Source(variant=name + some, metric=metric)
+    for name in ("identity", "clip_only"):
+        for metric in ("face_retrieval", "face_error", "cloth_retrieval"):
+            yield f"{metric}_{name}", Source(variant=name + some, metric=metric)
     for metric in PLAIN[:15]:
         yield f"{metric}_peer", Source(variant="peer/16", metric=metric)
         yield f"{metric}_beside_peer", Source(variant="motion_on/16", metric=metric)

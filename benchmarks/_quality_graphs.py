@@ -14,8 +14,9 @@ from .graph import changed, is_link
 CLIP, LOADER, DRAWN = "DreaMovingSampleClip", "DreaMovingLoadTiny", "DreaMovingDrawPose"
 MOTION, GUIDER, SAMPLER = "DreaMovingApplyMotion", "DreaMovingApplyContentGuider", "DreaMovingSampler"
 CONTROL, PROMPT = "ControlNetApplyAdvanced", "Prompt"
+ENCODE_FACE, ENCODE_CLOTH = "DreaMovingEncodeFace", "DreaMovingEncodeCloth"
 KEYPOINTS, DEPTH, FACE, CLOTH, CAPTION = 1, 2, 3, 4, 5  # outputs of Sample Clip
-POSE_NET, DEPTH_NET, MOTION_BLOCKS = 5, 6, 4  # outputs of Load DreaMoving-Tiny
+MOTION_BLOCKS, POSE_NET, DEPTH_NET, BRANCHES = 4, 5, 6, 7  # outputs of Load DreaMoving-Tiny
 DEPTH_BESIDE_POSE = 0.5  # what the help page suggests for depth beside pose: 0.3 to 0.6
 
 Graph = dict
@@ -30,6 +31,8 @@ class Files:
     style_lora: Path | None = None
     stage3: Path | None = None
     peer: Path | None = None
+    identity: Path | None = None
+    clip_only: Path | None = None
     motions: tuple[tuple[str, Path], ...] = ()
 
 
@@ -67,7 +70,7 @@ def references(
 ) -> Graph:
     """Somebody else's pictures, or the same ones in another style; driving clip, prompt and noise stay."""
     source = find(graph, CLIP)
-    for kind, output, seed in (("DreaMovingEncodeFace", FACE, face), ("DreaMovingEncodeCloth", CLOTH, cloth)):
+    for kind, output, seed in ((ENCODE_FACE, FACE, face), (ENCODE_CLOTH, CLOTH, cloth)):
         inputs = {} if seed is None else {"seed": seed}
         inputs |= {} if style is None else {"style": STYLES[style]}
         graph, other = beside(graph, source, **inputs)
@@ -149,6 +152,26 @@ def with_motion_file(graph: Graph, path: Path) -> Graph:
     return changed(graph, {MOTION: {"motion_model": ["motion_file", 0]}})
 
 
+def with_guider(graph: Graph, folder: Path, *, identity: bool = False) -> Graph:
+    """The Content Guider of a folder in the place of Tiny's; with `identity`, its face recogniser too."""
+    graph = copy.deepcopy(graph)
+    link = [find(graph, LOADER), BRANCHES]
+    for node in graph.values():
+        node["inputs"] |= {
+            name: ["guider_file", 0] for name, value in node["inputs"].items() if value == link
+        }
+    path = {"path": str(folder / files.CONTENT_GUIDER)}
+    graph["guider_file"] = {"class_type": "BenchLoadGuider", "inputs": path}
+    if identity:
+        face = graph[find(graph, ENCODE_FACE)]
+        graph[find(graph, ENCODE_FACE)] = {
+            "class_type": "BenchEncodeFace",
+            "inputs": {**face["inputs"], "recogniser": str(folder / files.FACE_RECOGNISER)},
+            "_meta": {"title": ENCODE_FACE},
+        }
+    return graph
+
+
 def control_without_motion(graph: Graph, path: Path) -> Graph:
     """The pose ControlNet of a file without its motion blocks."""
     node = {"class_type": "BenchLoadControl", "inputs": {"path": str(path), "motion_blocks": "off"}}
@@ -200,9 +223,7 @@ def as_peers(graph: Graph, folder: Path) -> Graph:
     control = {"path": str(folder / files.CONTROL_POSE), "motion_blocks": "off"}
     graph["image_control"] = {"class_type": "BenchLoadControl", "inputs": control}
     graph = changed(graph, {CONTROL: {"control_net": ["image_control", 0]}})
-    face, cloth = (
-        graph[find(graph, kind)]["inputs"] for kind in ("DreaMovingEncodeFace", "DreaMovingEncodeCloth")
-    )
+    face, cloth = (graph[find(graph, kind)]["inputs"] for kind in (ENCODE_FACE, ENCODE_CLOTH))
     pictures = {"image1": face["image"], "image2": cloth["image"]}
     graph["both_pictures"] = {"class_type": "ImageBatch", "inputs": pictures}
     branches = read_content_guider(read_weights(folder / files.CONTENT_GUIDER)).config.branches()

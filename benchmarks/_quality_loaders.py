@@ -1,11 +1,23 @@
-"""Loaders that only the quality benchmark has: Tiny, motion blocks, a ControlNet or a LoRA from any path."""
+"""Loaders that only the quality benchmark has: Tiny, motion blocks, a ControlNet, a Content Guider or a LoRA from any
+path."""
 
 import hashlib
 from pathlib import Path
 
-from ..dreamoving_core.bridge.loading import load_motion_model, load_video_controlnet_file
+import torch
+from einops import rearrange
+from torch.nn import functional
+
+from ..dreamoving_core.bridge.loading import (
+    load_content_guider_file,
+    load_motion_model,
+    load_video_controlnet_file,
+)
+from ..dreamoving_core.bridge.reference_images import encode_images
 from ..dreamoving_core.bridge.tiny_files import load_tiny, tiny_folder
 from ..dreamoving_core.tiny import files
+from ..dreamoving_core.training.dances import as_bytes
+from ..dreamoving_core.training.face_recogniser import face_pixels
 from .graph import GraphRunner
 
 
@@ -32,6 +44,29 @@ class LoadControlFrom:
         return (load_video_controlnet_file(Path(path), motion_blocks=motion_blocks),)
 
 
+class LoadGuiderFrom:
+    FUNCTION = "load"
+
+    def load(self, path: str) -> tuple:
+        return (load_content_guider_file(Path(path)),)
+
+
+class EncodeFaceWithIdentity:
+    """Encode Face with the vectors of Tiny's own face recogniser, which needs no detector: references show the face."""
+
+    FUNCTION = "load"
+
+    def load(self, content_guider, image, crop: str, combine: str, clip_vision, recogniser: str) -> tuple:
+        import onnxruntime
+
+        pixels = face_pixels(as_bytes(rearrange(image[..., :3], "f h w c -> f c h w")))
+        session = onnxruntime.InferenceSession(recogniser, providers=["CPUExecutionProvider"])
+        vectors = session.run(None, {session.get_inputs()[0].name: pixels.numpy()})[0]
+        identity = functional.normalize(torch.from_numpy(vectors), dim=-1)
+        settings = {"branch": "face", "crop": crop, "combine": combine, "identity": identity}
+        return encode_images(content_guider, clip_vision, image, **settings)
+
+
 class ApplyLoraFrom:
     FUNCTION = "load"
 
@@ -49,6 +84,8 @@ LOADERS = {
     "BenchLoadMotion": LoadMotionFrom,
     "BenchLoadControl": LoadControlFrom,
     "BenchLora": ApplyLoraFrom,
+    "BenchLoadGuider": LoadGuiderFrom,
+    "BenchEncodeFace": EncodeFaceWithIdentity,
 }
 
 
@@ -62,7 +99,8 @@ def new_runner() -> GraphRunner:
 def fingerprint(folder: Path | None) -> str:
     """Of Tiny's files: rows of other weights are never mixed with these."""
     folder = folder or tiny_folder()
-    return "".join(file_digest(folder / name)[:4] for name in files.ALL)
+    beside = [name for name in (files.FACE_RECOGNISER,) if (folder / name).is_file()]
+    return "".join(file_digest(folder / name)[:4] for name in (*files.ALL, *beside))
 
 
 def file_digest(path: Path) -> str:

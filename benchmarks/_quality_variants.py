@@ -14,7 +14,7 @@ OTHER_DANCE = 500_009  # added to a clip's seed: another dance by the same perso
 ALPHAS = (0.25, 0.5, 0.75)  # 0 is the variant "text", 1 the variant "base"
 GROUPS = (
     "full", "control", "content", "caption", "modes", "alpha", "motion16", "motion64", "depth", "style", "expression",
-    "poses", "peer",
+    "poses", "peer", "identity",
 )  # fmt: skip
 
 
@@ -87,6 +87,11 @@ def other_caption(graph: Graph, case: Case, *, frames: int) -> Graph:
 
 def other_references(graph: Graph, case: Case) -> Graph:
     return graphs.references(graph, face=case.somebody_else, cloth=case.somebody_else)
+
+
+def other_guider(graph: Graph, case: Case, *, folder: Path, identity: bool) -> Graph:
+    """Another Content Guider, shown somebody else's pictures."""
+    return graphs.with_guider(other_references(graph, case), folder, identity=identity)
 
 
 def alphas(graph: Graph, case: Case, *, face: float, cloth: float) -> Graph:
@@ -170,6 +175,17 @@ def file_variants(frames: int, given: Files) -> Iterator[Variant]:
             name="other_base", group="style", frames=frames, style=1, drawn=1,
             change=plain(lambda g: graphs.with_lora(graphs.references(g, style=0), given.style_lora)),
         )  # fmt: skip
+    for name, folder in (("identity", given.identity), ("clip_only", given.clip_only)):
+        if folder:
+            change = partial(other_guider, folder=folder, identity=name == "identity")
+            yield Variant(
+                name=name,
+                group="identity",
+                frames=frames,
+                change=change,
+                truth=swapped,
+                judge=("references",),
+            )
     if given.peer:
         yield Variant(
             name="peer", group="peer", frames=16, change=plain(partial(graphs.as_peers, folder=given.peer))

@@ -27,6 +27,7 @@ from .graph import GraphRunner, load_graph
 
 FIRST_CLIP = 6000  # the demo's own seeds and those that its settings were found on lie below
 PEOPLE = 24
+FOLDERS = ("tiny", "peer", "identity", "clip_only")  # options that each take a whole Tiny
 SECONDS_PER_FRAME = 0.55  # of one core, sampled in 10 steps and decoded; only for the first estimate
 
 
@@ -57,6 +58,7 @@ class Bench:
         """What rows depend on. A file that was not given before adds its name; the others must be the same."""
         files = {"--style-lora": self.given.style_lora, "--stage3": self.given.stage3}
         files |= {f"--motion {name}": path for name, path in self.given.motions}
+        folders = {f"--{name}": getattr(self.given, name) for name in FOLDERS if name != "tiny"}
         sampler = self.graph[find(self.graph, SAMPLER)]["inputs"]
         return {
             "Tiny": fingerprint(self.given.tiny),
@@ -64,7 +66,7 @@ class Bench:
             "people": [self.people[0], len(self.people)],
             **{name: sampler[name] for name in ("steps", "cfg", "sampler_name", "scheduler")},
             **{option: file_digest(path) for option, path in files.items() if path},
-            **({"--peer": fingerprint(self.given.peer)} if self.given.peer else {}),
+            **{option: fingerprint(folder) for option, folder in folders.items() if folder},
         }
 
     @property
@@ -162,6 +164,8 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--stage3", type=Path, help="the motion blocks before the expression stage")
     parser.add_argument("--motion", nargs="+", default=[], metavar="NAME=FILE", help="other motion blocks")
     parser.add_argument("--peer", type=Path, help="a folder with the peer-wiring baseline's files")
+    parser.add_argument("--identity", type=Path, help="a folder with a Tiny that has a face recogniser")
+    parser.add_argument("--clip-only", type=Path, help="a folder with the same Tiny without it")
     parser.add_argument(
         "--rows", type=Path, default=Path("out/quality"), help="where results are kept meanwhile"
     )
@@ -181,16 +185,15 @@ def given_files(args: argparse.Namespace) -> Files:
         path = option if isinstance(option, Path) else getattr(args, option)
         if path is not None and not path.is_file():
             raise InputError(f"There is no file {path}. Give the path of a .safetensors file.")
-    for option in ("tiny", "peer"):
+    for option in FOLDERS:
         folder = getattr(args, option)
         if folder is not None and not folder.is_dir():
             raise InputError(
-                f"There is no folder {folder}. --{option} wants the folder with Tiny's eight files."
+                f"There is no folder {folder}. --{option.replace('_', '-')} wants the folder with Tiny's eight files."
             )
     named = tuple((name, Path(path)) for name, _, path in motions)
-    return Files(
-        tiny=args.tiny, style_lora=args.style_lora, stage3=args.stage3, peer=args.peer, motions=named
-    )
+    folders = {option: getattr(args, option) for option in FOLDERS}
+    return Files(style_lora=args.style_lora, stage3=args.stage3, motions=named, **folders)
 
 
 def summary(bench: Bench, *, seconds: float) -> dict:

@@ -138,9 +138,14 @@ def new_control(config: TinyConfig) -> VideoControlModel:
 
 
 def new_content_guider(
-    config: TinyConfig, *, sites: tuple[tuple[int, int], ...], identity: bool = False
+    config: TinyConfig,
+    *,
+    sites: tuple[tuple[int, int], ...],
+    identity: bool = False,
+    one_branch: bool = False,
 ) -> ContentGuider:
-    """Face and cloth branches of IP-Adapter plus's kind at Tiny's size; `identity` adds ArcFace's supplement."""
+    """Face and cloth branches of IP-Adapter plus's kind at Tiny's size; `identity` adds ArcFace's supplement. With
+    `one_branch`, the face's sees both pictures, as in a public IP-Adapter."""
     encoder = EncoderConfig(
         feature_width=config.vision_width,
         context_dim=config.context_dim,
@@ -156,7 +161,8 @@ def new_content_guider(
         hidden = 4 * config.context_dim
         supplement = replace(encoder, kind="dm_face", identity_width=IDENTITY, identity_hidden=hidden)
         face = replace(branch, encoder=supplement, recogniser=TINY_RECOGNISER)
-    settings = ContentGuiderConfig(sites=sites, face=face, cloth=branch, base_model="tiny", prediction="v")
+    cloth = None if one_branch else branch
+    settings = ContentGuiderConfig(sites=sites, face=face, cloth=cloth, base_model="tiny", prediction="v")
     guider = ContentGuider(settings, FLOAT32)
     initialise(guider)
     if identity:

@@ -12,7 +12,9 @@ CONTROL_POSE = "dreamoving_tiny_control_pose.safetensors"
 CONTROL_DEPTH = "dreamoving_tiny_control_depth.safetensors"
 CONTENT_GUIDER = "dreamoving_tiny_content_guider.safetensors"
 DEPTH = "dreamoving_tiny_depth"  # the depth detector: a folder, as transformers writes ZoeDepth
+STYLE_LORA = "dreamoving_tiny_style_lora.safetensors"  # draws in ProcDance's second style
 ALL = (UNET, TEXT, VISION, AUTOENCODER, MOTION, CONTROL_POSE, CONTROL_DEPTH, CONTENT_GUIDER)
+FACE_RECOGNISER = "face/dreamoving_tiny_face.onnx"  # of a Tiny that was trained with one
 # its detectors stand by themselves: pose and depth from a picture, for drawn dancers
 PERSON_DETECTOR = "dreamoving_tiny_person.onnx"
 POINT_DETECTOR = "dreamoving_tiny_points.onnx"

@@ -44,6 +44,11 @@ def train_tiny(argv: list[str]) -> int:
     parser.add_argument(
         "--identity", action="store_true", help="with a face recogniser beside the image encoder"
     )
+    parser.add_argument(
+        "--one-branch",
+        action="store_true",
+        help="one image branch for both pictures, as public workflows are wired; for comparison",
+    )
     add_run_options(parser, folder=Path(".checkpoints/tiny"))
     args = parser.parse_args(argv)
     start(args)
@@ -55,6 +60,7 @@ def train_tiny(argv: list[str]) -> int:
         seed=args.seed,
         warm_start=args.warm_start,
         identity=args.identity,
+        one_branch=args.one_branch,
         settings=settings_of(args),
         tensorboard=args.tensorboard,
         dry=args.dry_run,

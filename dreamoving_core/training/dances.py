@@ -20,6 +20,7 @@ from torch import Tensor
 log = logging.getLogger(__name__)
 
 SHOTS = ("whole",) * 7 + ("half",) * 2 + ("face",)  # mostly what the demo shows [ours]
+CLOSE_UPS = ("face",) * 5 + ("half",) * 2 + ("whole",) * 3  # where expressions can be seen [ours]
 TENSORS = ("images", "pose", "depth", "person", "face", "cloth", "caption", "colours", "kinds")
 
 

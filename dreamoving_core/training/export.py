@@ -14,6 +14,7 @@ from ..weights.io import write_weights
 from ..weights.keymaps import with_prefix
 from ..weights.motion import motion_metadata
 from .autoencoder import LATENT_SCALE
+from .lora import Lora
 from .networks import Networks
 
 StateDict = dict[str, Tensor]
@@ -60,3 +61,10 @@ def export_tiny(networks: Networks, autoencoder: StateDict, folder: Path, *, fra
         write(name, state_dict, metadata | extra(f"Video ControlNet, {kind}"))
     guider = content_guider_metadata(networks.guider.config, extra=extra("Content Guider"))
     write(files.CONTENT_GUIDER, networks.guider.state_dict(), guider)
+
+
+def export_style_lora(lora: Lora, folder: Path, *, steps: int) -> None:
+    """The second drawing style beside Tiny's files."""
+    source, title = f"ProcDance {VERSION}, train split, style 1", "DreaMoving-Tiny style LoRA"
+    metadata = provenance(license=LICENSE, training_data=source, training_steps=steps, title=title)
+    write_weights(folder / files.STYLE_LORA, half(lora.file()), metadata=metadata)

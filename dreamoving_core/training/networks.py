@@ -35,6 +35,8 @@ class Networks(nn.Module):
     def load(self, saved: dict, *, part: str = "") -> None:
         """Take over what a stage saved, or its part of that name. What a file may lack keeps its own numbers: the noise
         schedule, and the face recogniser's supplement, which says nothing yet."""
+        one_branch = "cloth" not in self.guider.config.branches()
+        saved = {k: v for k, v in saved.items() if not (one_branch and k.startswith("guider.cloth."))}
         missing, unexpected = self.load_state_dict(saved, strict=False)
         missing = [key for key in missing if key.startswith(part) and not may_lack(key)]
         if unexpected or missing:
@@ -73,14 +75,20 @@ class Networks(nn.Module):
             control.motion.load_state_dict({key: own[key] for key in control.motion.state_dict()})
 
 
-def new_networks(config: TinyConfig, *, identity: bool = False) -> Networks:
-    """All of them, untrained; `identity` gives the face branch the face recogniser's supplement."""
+def new_networks(config: TinyConfig, *, identity: bool = False, one_branch: bool = False) -> Networks:
+    """All of them, untrained; `identity` gives the face branch the face recogniser's supplement, `one_branch` leaves the
+    cloth branch out."""
     base = new_base(config)
     return Networks(
         base=base,
         text=new_text_encoder(config),
         vision=new_image_encoder(config),
-        guider=new_content_guider(config, sites=numbered_widths(base.diffusion_model), identity=identity),
+        guider=new_content_guider(
+            config,
+            sites=numbered_widths(base.diffusion_model),
+            identity=identity,
+            one_branch=one_branch,
+        ),
         motion=new_motion(config),
         pose=new_control(config),
         depth=new_control(config),

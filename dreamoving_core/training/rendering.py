@@ -1,5 +1,7 @@
 """Draws training pictures from ProcDance's train split."""
 
+from collections.abc import Sequence
+
 import torch
 from einops import rearrange
 from torch import Tensor
@@ -32,9 +34,9 @@ CLASS_COUNTS = {
 }
 
 
-def picture_moment(seed: int) -> Moment:
+def picture_moment(seed: int, *, shots: Sequence[str] = SHOTS, style: int = 0) -> Moment:
     """One picture of the train split; the seed decides the shot too."""
-    return sample_moment(seed, "train", shot=SHOTS[seed % len(SHOTS)])
+    return sample_moment(seed, "train", shot=shots[seed % len(shots)], style=style)
 
 
 def picture_pool(*, count: int, first_seed: int, chunk: int = 64) -> tuple[Tensor, Tensor]:
@@ -49,20 +51,25 @@ def picture_pool(*, count: int, first_seed: int, chunk: int = 64) -> tuple[Tenso
     return torch.cat(images), torch.cat(masks)
 
 
-def clip_moments(seed: int, *, num_frames: int) -> list[Moment]:
+def clip_moments(seed: int, *, num_frames: int, shots: Sequence[str] = SHOTS, style: int = 0) -> list[Moment]:
     """The frames of one training clip."""
-    return moments(ClipSpec(seed=seed, num_frames=num_frames, shot=SHOTS[seed % len(SHOTS)]))
+    shot = shots[seed % len(shots)]
+    return moments(ClipSpec(seed=seed, num_frames=num_frames, shot=shot, style=style))
 
 
-def danced(count: int, frames: int) -> list[list[Moment]]:
+def danced(count: int, frames: int, *, shots: Sequence[str] = SHOTS, style: int = 0) -> list[list[Moment]]:
     """What a set of the train split shows, clips or pictures; row n is seed n."""
-    return [[picture_moment(s)] if frames == 1 else clip_moments(s, num_frames=frames) for s in range(count)]
+    if frames == 1:
+        return [[picture_moment(seed, shots=shots, style=style)] for seed in range(count)]
+    return [clip_moments(seed, num_frames=frames, shots=shots, style=style) for seed in range(count)]
 
 
 def poses_of(count: int, stage: Stage) -> Tensor | None:
     """True poses of such a set, for a stage whose poses tremble or drop out; else its pictures serve."""
     trembling = stage.pose_jitter or stage.pose_dropout
-    return pose_points(danced(count, stage.frames)) if trembling and "pose" in stage.controls else None
+    if not trembling or "pose" not in stage.controls:
+        return None
+    return pose_points(danced(count, stage.frames, shots=stage.shots, style=stage.style))
 
 
 def pose_points(clips: list[list[Moment]], *, size: int = 128) -> Tensor:

@@ -13,8 +13,12 @@ from typing import Any, Literal, TypeVar
 from torch import nn
 
 from ..errors import InputError
+from .dances import CLOSE_UPS, SHOTS
+from .pose_noise import DROPOUT
 from .schedule import Schedule
 from .trainee import Objective
+
+LOW_RANK = ".parametrizations.weight.0."  # in the names of a LoRA's parameters (lora.py)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +39,9 @@ class Stage:
     )
     size: int = 128  # pixels
     stride: int = 1  # frames of the video per frame of the clip
+    shots: tuple[str, ...] = SHOTS  # of ProcDance, in turn
+    style: int = 0  # of ProcDance's drawing
+    low_rank: int = 0  # above 0: a LoRA of this rank learns in the place of the U-Net's weights
     crop: Literal["center", "random"] = "center"
     betas: Literal["keep", "linear"] = "keep"  # noise schedule: the base model's, or AnimateDiff's
     checkpointing: bool = False
@@ -44,6 +51,8 @@ class Stage:
     def learners(self, trainee: nn.Module) -> dict[str, nn.Parameter]:
         """The parameters that this stage changes, by name."""
         found = {name: p for name, p in trainee.named_parameters() if name.startswith(self.learns)}
+        if self.low_rank:
+            return {name: p for name, p in found.items() if LOW_RANK in name}
         return found if self.motion else {name: p for name, p in found.items() if ".motion." not in name}
 
 
@@ -80,6 +89,7 @@ def checked(name: str, value: Any, before: Any) -> Any:
     return value
 
 
+TINY_JITTER = 0.01  # Tiny's point detector has become better since pose_noise.py was measured [ours]
 # Weights of what moves: the plain loss leaves backgrounds restless (docs/results.md). [ours]
 MOVING = Objective(noise_levels=1, person_weight=1.0, change_weight=4.0)
 BASE = Stage(
@@ -125,6 +135,8 @@ VIDEO_CONTROL = Stage(
     motion=True,
     guidance=False,  # [DM §2.4.3]
     init="control from motion",
+    pose_jitter=TINY_JITTER,
+    pose_dropout=DROPOUT,
     schedule=Schedule(steps=2000, learning_rate=5e-4, warmup=50, ema_decay=0.99, precision="bf16"),
     objective=replace(MOVING, drop_control=0.0),
 )
@@ -132,14 +144,43 @@ EXPRESSION = Stage(
     name="expression",
     learns=("motion.",),  # only the U-Net's motion blocks [DM §2.4.4]
     frames=16,
+    shots=CLOSE_UPS,
     clips=2,
     controls=("pose", "pose", "depth"),
     motion=True,
     guidance=True,
+    pose_jitter=TINY_JITTER,
+    pose_dropout=DROPOUT,
     schedule=Schedule(steps=2000, learning_rate=1e-3, warmup=50, ema_decay=0.995, precision="bf16"),
-    objective=replace(MOVING, drop_control=0.0),
+    objective=replace(MOVING, drop_control=0.0, shared_noise=0.5),  # the demo's noise, and the usual one
 )
-STAGES = {stage.name: stage for stage in (BASE, MOTION16, LONG_FRAME, VIDEO_CONTROL, EXPRESSION)}
+CONTENT_GUIDER = Stage(  # on its own, as the paper has it: to compare what it is made of
+    name="content_guider",
+    learns=("guider.",),  # [DM §2.4.1]
+    frames=1,
+    clips=8,
+    controls=("pose", "pose", "depth"),
+    motion=False,
+    guidance=True,
+    schedule=Schedule(steps=1500, learning_rate=5e-4, ema_decay=0.995, precision="bf16"),
+    objective=Objective(noise_levels=2, drop_identity=0.1),
+)
+STYLE_LORA = Stage(  # somebody else's base model: it knows nothing of the Content Guider
+    name="style_lora",
+    learns=("base.",),
+    low_rank=8,
+    frames=1,
+    style=1,
+    clips=8,
+    controls=("pose", "pose", "depth"),
+    motion=False,
+    guidance=False,
+    schedule=Schedule(steps=1200, learning_rate=2e-3, ema_decay=0.995, precision="bf16"),
+    objective=Objective(noise_levels=2),
+)
+CHAIN = (BASE, MOTION16, LONG_FRAME, VIDEO_CONTROL, EXPRESSION)  # each starts from the one before
+STAGES = {stage.name: stage for stage in (*CHAIN, CONTENT_GUIDER, STYLE_LORA)}
+OPTIONAL = ("face_recogniser", "content_guider", "style_lora")  # a whole run goes without them
 AUTOENCODER = Schedule(steps=3600, learning_rate=1.5e-3, weight_decay=0.0)
 DECODER = Schedule(steps=3000, learning_rate=1e-3, weight_decay=0.0)
 IMAGE_ENCODER = Schedule(steps=1100, learning_rate=1e-3, ema_decay=0.99)
@@ -161,4 +202,6 @@ SECONDS_PER_STEP = {
     "long_frame": 2.4,
     "video_control": 1.0,
     "expression": 1.0,
+    "content_guider": 0.5,
+    "style_lora": 0.6,
 }  # of one core of a server CPU with bfloat16 matrix units: docs/results.md; face_recogniser and long_frame are estimates

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..bridge.content_guider import numbered_widths
 from ..bridge.trainable import new_base, new_content_guider, new_image_encoder
+from ..tiny import files
 from ..tiny.config import TinyConfig
 from . import stages
 from .autoencoder import AutoencoderLoss, crop_source
@@ -19,14 +20,16 @@ from .batches import Batches
 from .dances import DanceSet, as_floats, encode_pictures
 from .draws import rows_drawn, sample_generator
 from .dry_run import dry_run
-from .export import export_tiny
+from .export import export_style_lora, export_tiny
 from .face_recogniser import ArcFaceLoss, export_face_recogniser, face_source, identities
 from .image_encoder import AttributeLoss, penultimate, references_of
+from .lora import Lora
 from .networks import Networks, new_networks
 from .preview import previewer
-from .rendering import CLASS_COUNTS, danced, draw_set, face_pool, picture_pool, poses_of
+from .rendering import CLASS_COUNTS, face_pool, picture_pool, poses_of
 from .schedule import Schedule
 from .stages import Stage
+from .tiny_sets import SetSpec, set_of
 from .trainer import Source, Trainer, save_atomically
 from .warm_start import Results
 
@@ -34,7 +37,6 @@ log = logging.getLogger(__name__)
 
 CROPS = 24  # of 64 x 64 pixels in a batch of the autoencoder
 PICTURES = 4000  # to take crops from
-SETS = {1: ("pictures", 9000), 16: ("clips", 360), 64: ("long_clips", 96)}  # frames: name, clips
 REFERENCES = 48  # dancers in a batch of the image encoder
 PEOPLE, FACES = 400, 6  # of the face recogniser: people, pictures of each
 DRY_CLIPS = 8  # drawn for a dry run instead of a whole set
@@ -51,13 +53,15 @@ class TinyRun:
         seed: int = 0,
         warm_start: str | Path | None = None,
         identity: bool = False,
+        one_branch: bool = False,
         settings: Mapping[str, Any] | None = None,
         tensorboard: bool = False,
         dry: bool = False,
     ) -> None:
         """`settings` are other numbers for the stages (`stages.changed`); `dry` reports and saves nothing."""
         self.folder, self.seed, self.accelerator, self.dry = folder, seed, accelerator, dry
-        self.identity, self.settings, self.tensorboard = identity, settings or {}, tensorboard
+        self.settings, self.tensorboard = settings or {}, tensorboard
+        self.identity, self.kinds = identity, {"identity": identity, "one_branch": one_branch}
         self.results = Results(folder, warm_start)
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -65,8 +69,9 @@ class TinyRun:
         return self.results.own(stage).exists() and not self.dry
 
     def order(self) -> list[str]:
-        """The stages of this run; a face recogniser only where it is wanted."""
-        return [name for name in stages.SCHEDULES if name != "face_recogniser" or self.identity]
+        """The stages of a whole run; a face recogniser only where it is wanted."""
+        wanted = ("face_recogniser",) if self.identity else ()
+        return [name for name in stages.SCHEDULES if name not in stages.OPTIONAL or name in wanted]
 
     def train(self, name: str, module: nn.Module, *, source: Source, samples: int, **beside: Any) -> None:
         """Run a stage to its end and keep what it learned: `keeps`, or the module. `schedule` and `preview` go along."""
@@ -118,16 +123,15 @@ class TinyRun:
         if found is not None:
             module.load_state_dict(found)
 
-    def dances(self, frames: int) -> DanceSet:
-        """The pictures, or the clips of so many frames; drawn at the first call, by the first process."""
-        kind, count = SETS.get(frames, (f"clips{frames}", max(1, 6000 // frames)))
-        path = self.results.find(f"{kind}.safetensors")
+    def dances(self, wanted: SetSpec) -> DanceSet:
+        """A set of pictures or clips; drawn at the first call, by the first process."""
+        path = self.results.find(f"{wanted.name}.safetensors")
         if self.dry and not path.exists():
-            return draw(DRY_CLIPS, frames)
+            return wanted.draw(DRY_CLIPS)
         with self.accelerator.main_process_first():
             if not path.exists():
-                log.info("drawing %s", kind)
-                draw(count, frames).save(path)
+                log.info("drawing %s", wanted.name)
+                wanted.draw(wanted.count).save(path)
         return DanceSet.load(path)
 
     def image_encoder(self) -> None:
@@ -135,9 +139,9 @@ class TinyRun:
         torch.manual_seed(self.seed + 1)
         config = TinyConfig()
         sites = numbered_widths(new_base(config).diffusion_model)
-        guider = new_content_guider(config, sites=sites, identity=self.identity)
+        guider = new_content_guider(config, sites=sites, **self.kinds)
         module = AttributeLoss(new_image_encoder(config), guider, kinds=CLASS_COUNTS)
-        dances = self.dances(1)
+        dances = self.dances(SetSpec())
 
         def source(_step: int, generators: list[torch.Generator]) -> tuple:
             return (references_of(dances, rows_drawn(len(dances), generators)),)
@@ -162,9 +166,8 @@ class TinyRun:
         )
 
     @torch.no_grad()
-    def latents(self, dances: DanceSet, frames: int) -> Tensor:
-        """Model latents `n f c h w` of a set, made once by the encoder."""
-        kind = SETS[frames][0] if frames in SETS else f"clips{frames}"
+    def latents(self, dances: DanceSet, kind: str) -> Tensor:
+        """Model latents `n f c h w` of the set of that name, made once by the encoder."""
         name = f"{kind}.latents.safetensors"
         # another run's latents are of its encoder
         path = self.folder / name if self.results.own("autoencoder").exists() else self.results.find(name)
@@ -199,9 +202,9 @@ class TinyRun:
     def networks(self, before: str | None = None) -> Networks:
         """Everything as the last finished stage left it; of those before a stage, if one is named."""
         torch.manual_seed(self.seed + 2)
-        networks = new_networks(TinyConfig(), identity=self.identity)
-        names = list(stages.STAGES)
-        names = names[: names.index(before)] if before else names
+        networks = new_networks(TinyConfig(), **self.kinds)
+        names = [name for name in stages.STAGES if name != "style_lora"]
+        names = names[: names.index(before)] if before in names else names
         found = self.results.latest(names)
         if found is not None:
             networks.load(found)
@@ -216,8 +219,10 @@ class TinyRun:
         stage = stages.changed(stages.STAGES[name], self.settings)
         networks = self.networks(before=name)
         networks.prepare(stage.init)
-        dances, device = self.dances(stage.frames), self.accelerator.device
-        latents, features = self.latents(dances, stage.frames), {}
+        lora = Lora(networks.base.diffusion_model, rank=stage.low_rank) if stage.low_rank else None
+        wanted, device = set_of(stage), self.accelerator.device
+        dances = self.dances(wanted)
+        latents, features = self.latents(dances, wanted.name), {}
         if stage.guidance:
             features = self.features(dances, networks.vision)
         source = Batches(
@@ -241,7 +246,7 @@ class TinyRun:
             source=source,
             samples=stage.clips,
             schedule=stage.schedule,
-            keeps=networks,
+            keeps=networks if lora is None else lora,
             preview=preview,
         )
 
@@ -267,7 +272,7 @@ class TinyRun:
 
     def export(self, folder: Path) -> None:
         """Write Tiny's files from the last finished stages."""
-        finished = [stage for stage in stages.STAGES.values() if self.results.own(stage.name).exists()]
+        finished = [s for s in stages.STAGES.values() if self.results.own(s.name).exists() and not s.low_rank]
         steps = sum(stages.changed(stage, self.settings).schedule.steps for stage in finished)
         frames = max((stage.frames for stage in finished if stage.motion), default=stages.LONG_FRAME.frames)
         autoencoder = self.results.needed(["autoencoder", "decoder"])
@@ -275,10 +280,10 @@ class TinyRun:
         if self.identity:
             module = ArcFaceLoss(1).network
             self.load(module, ["face_recogniser"])
-            export_face_recogniser(module, folder / "face" / "dreamoving_tiny_face.onnx")
+            export_face_recogniser(module, folder / files.FACE_RECOGNISER)
+        if self.results.own("style_lora").exists():
+            stage = stages.changed(stages.STYLE_LORA, self.settings)
+            lora = Lora(self.networks().base.diffusion_model, rank=stage.low_rank)
+            self.load(lora, ["style_lora"])
+            export_style_lora(lora, folder, steps=stage.schedule.steps)
         log.info("wrote DreaMoving-Tiny to %s", folder)
-
-
-def draw(count: int, frames: int) -> DanceSet:
-    """So many clips of the train split, or pictures."""
-    return draw_set(danced(count, frames), list(range(count)))

@@ -195,6 +195,8 @@ class DreaMovingTrainee(nn.Module):
     def image_tokens(self, name: str, batch: Batch, keep: dict[str, Tensor]) -> tuple[Tensor | None, Tensor]:
         """One branch's tokens `b n d` and strengths `b`: a dropped picture is a blank one, or adds nothing at all."""
         features, blank = getattr(batch, name), getattr(batch, f"{name}_blank")
+        if name not in self.guider.config.branches():
+            features = None
         kept, known = keep[name], getattr(batch, f"{name}_known")
         if features is None:
             return None, kept.float()
@@ -206,7 +208,11 @@ class DreaMovingTrainee(nn.Module):
         if blank is not None:
             features = torch.where(rearrange(kept, "b -> b 1 1"), features, blank)
         strength = kept.float() if blank is None else torch.ones_like(kept, dtype=torch.float32)
-        return self.guider.encode(name, features, identity=identity), strength
+        tokens = self.guider.encode(name, features, identity=identity)
+        if "cloth" not in self.guider.config.branches() and batch.cloth is not None:
+            # one branch for both pictures: their tokens side by side, as Encode Face's `concat` has them
+            tokens = torch.cat([tokens, self.guider.encode(name, batch.cloth)], dim=1)
+        return tokens, strength
 
     def control(
         self, batch: Batch, noisy: Tensor, sigmas: Tensor, context: Tensor, keep: Tensor

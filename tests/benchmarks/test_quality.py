@@ -166,6 +166,32 @@ def test_motion_must_cut_both_excesses_surely_without_blur_without_stillness_and
     assert holding(mean, unsure, 5).count(False) == 1
 
 
+def test_other_training_seeds_are_judged_one_by_one_and_together():
+    clips = range(6)
+    marks = {"": 0.07, "_motion_off": 0.1, "_floor": 0.02, "_seed1": 0.06, "_seed2": 0.075}
+    values = {f"{metric}{mark}": {c: [value] for c in clips} for metric in ("warp_error", "delta_flicker")
+              for mark, value in marks.items()}  # fmt: skip
+
+    found = [bar for bar in bars({}, values, noise="independent") if "seed" in bar.text]
+
+    assert [bar.holds for bar in found] == [True] * 6
+    assert "3 training seeds: the excess of warp_error cut by 39.6% [39.6%, 39.6%]" in found[0].text
+    worse = values | {"warp_error_seed2": {c: [0.085] for c in clips}}
+    again = [bar for bar in bars({}, worse, noise="independent") if "seed" in bar.text]
+    assert [bar.holds for bar in again].count(False) == 1
+
+
+def test_the_supplement_must_surely_find_more_faces():
+    without = {c: [0.0] for c in range(8)}
+
+    assert holding(
+        {}, {"face_retrieval_identity": {c: [1.0] for c in range(8)}, "face_retrieval_clip_only": without}
+    ) == [True]
+    assert holding(
+        {}, {"face_retrieval_identity": without | {0: [1.0]}, "face_retrieval_clip_only": without}
+    ) == [False]
+
+
 def test_what_knows_nothing_is_said_to_pass_when_it_does():
     found = dict(
         floors_that_pass(

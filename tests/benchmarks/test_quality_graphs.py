@@ -10,6 +10,7 @@ from dreamoving.benchmarks._quality_graphs import Files
 from dreamoving.benchmarks._quality_truth import Subject
 from dreamoving.benchmarks._quality_variants import Case, all_variants
 from dreamoving.dreamoving_core.procdance.scene import HELD_OUT_SCENES
+from dreamoving.dreamoving_core.tiny import files
 
 CASE = Case(seed=6001, noise_seed=3, index=1, others=(6000, 6001, 6002))
 
@@ -186,6 +187,22 @@ def test_files_of_the_command_line_replace_one_part_each(base):
         "outlined",
     )
     assert variants["other_base/16"].subject(CASE).style == 1
+
+
+def test_the_supplement_is_compared_with_the_same_training_without_it(base):
+    variants = found_variants(identity=Path("with"), clip_only=Path("without"))
+    found, plain = (variants[f"{name}/16"].graph(base, CASE) for name in ("identity", "clip_only"))
+
+    difference = different(resolved(plain), resolved(found))
+    folder, face = Path("with"), found[graphs.find(found, graphs.ENCODE_FACE)]
+    assert set(difference.values()) == {str(folder / files.CONTENT_GUIDER), ("BenchEncodeFace", 0)}
+    assert face["inputs"]["recogniser"] == str(folder / files.FACE_RECOGNISER)
+    swapped = {
+        **different(resolved(graphs.clip_of(base, seed=6001, noise_seed=3, frames=16)), resolved(plain))
+    }
+    assert swapped["DreaMovingSampleClip.seed"] == CASE.somebody_else
+    assert ("BenchLoadGuider", 0) in swapped.values()
+    assert variants["identity/16"].subject(CASE).face_seed == CASE.somebody_else
 
 
 def test_another_tiny_changes_the_loader_alone(base):

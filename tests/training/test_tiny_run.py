@@ -9,10 +9,13 @@ import torch
 from dreamoving.dreamoving_core.errors import InputError, WeightsError
 from dreamoving.dreamoving_core.tiny import files
 from dreamoving.dreamoving_core.tiny.config import TinyConfig
-from dreamoving.dreamoving_core.training import cli, tiny
+from dreamoving.dreamoving_core.training import cli, tiny_sets
 from dreamoving.dreamoving_core.training.networks import new_networks
+from dreamoving.dreamoving_core.training.rendering import danced
 from dreamoving.dreamoving_core.training.run_options import add_run_options, settings_of
+from dreamoving.dreamoving_core.training.stages import STAGES
 from dreamoving.dreamoving_core.training.tiny import TinyRun
+from dreamoving.dreamoving_core.training.tiny_sets import SetSpec, set_of
 from dreamoving.dreamoving_core.training.trainer import new_accelerator, save_atomically
 from dreamoving.dreamoving_core.training.warm_start import NETWORKS, Results, read_shipped
 from dreamoving.dreamoving_core.video.decode import probe_video
@@ -25,7 +28,8 @@ pytestmark = pytest.mark.skipif(not files.FOLDER.is_dir(), reason="this copy has
 def small_sets():
     """Two clips of four frames instead of hundreds of sixteen."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tiny, "SETS", {1: ("pictures", 4), 4: ("clips", 2)})
+        patch.setattr(tiny_sets, "SETS", {SetSpec(): ("pictures", 4), SetSpec(frames=4): ("clips", 2)})
+        patch.setattr(tiny_sets, "DRAWN_FRAMES", 8)
         yield
 
 
@@ -43,6 +47,51 @@ def trained(small_sets, tmp_path_factory):
     run.stage("motion16")
     run.stage("video_control")
     return folder
+
+
+def test_every_set_has_a_file_of_its_own():
+    sets = [set_of(stage) for stage in STAGES.values()]
+    sets += [SetSpec(frames=8), SetSpec(frames=8, style=1), SetSpec(frames=8, shots=("face", "face", "half"))]
+
+    assert len({wanted.name for wanted in sets}) == len(set(sets))
+    assert sets[-1].name == "clips8_2face_1half"
+    assert set_of(STAGES["expression"]).name == "close_ups"
+
+
+def test_the_expression_stage_sees_faces_and_the_style_the_other_drawing():
+    faces = [clip[0].shot for clip in danced(20, 2, shots=set_of(STAGES["expression"]).shots)]
+    cartoon = danced(2, 1, style=set_of(STAGES["style_lora"]).style)
+
+    assert faces.count("face") == 10
+    assert [clip[0].style for clip in cartoon] == [1, 1]
+
+
+def test_a_style_is_trained_beside_the_chain_and_exported_with_it(small_sets, tmp_path):
+    run = a_run(tmp_path, settings={"frames": 1, "preview_every": 0})
+
+    run.stage("style_lora")
+    run.export(tmp_path / "out")
+
+    style = read_weights(tmp_path / "out" / files.STYLE_LORA).state_dict
+    assert any(value.any() for key, value in style.items() if key.endswith("lora_up.weight"))
+    unet = read_weights(tmp_path / "out" / files.UNET).state_dict
+    shipped = read_weights(files.FOLDER / files.UNET).state_dict
+    assert all(torch.equal(unet[key], value) for key, value in shipped.items())
+
+
+def test_one_branch_takes_the_face_branch_and_learns_it_alone(small_sets, tmp_path):
+    settings = {"frames": 1, "preview_every": 0, "clips": 2}
+    run = a_run(tmp_path, one_branch=True, settings=settings)
+
+    run.stage("content_guider")
+
+    before, after = read_shipped(NETWORKS), done(tmp_path, "content_guider")
+    moved = {
+        key for key, value in before.items() if key in after and not torch.equal(after[key].float(), value)
+    }
+    assert moved
+    assert all(key.startswith("guider.face.") for key in moved)
+    assert not any(key.startswith("guider.cloth.") for key in after)
 
 
 def done(folder, stage):
