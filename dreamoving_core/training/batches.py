@@ -5,12 +5,12 @@ from einops import rearrange
 from torch import Tensor
 
 from ..bridge.trainable import token_ids
+from .batch import Batch
 from .captions import FULL_SHARE, wordings
 from .dances import DanceSet, as_bytes
 from .draws import rows_drawn, uniforms
 from .pose_noise import drawn, noisy
 from .stages import Stage
-from .trainee import Batch
 
 EMPTY = ""  # the caption of a dropped prompt; row 0 of every batch's captions
 

@@ -13,6 +13,7 @@ from ..bridge.trainable_sd15 import FrozenEncoders
 from ..models.content_guider import BRANCHES, ContentGuider
 from ..preprocess.pose_clip import PoseClip, read_clip
 from ..preprocess.pose_json import read_pose_json
+from .batch import Batch
 from .dances import as_bytes
 from .draws import rows_drawn
 from .folder_items import Item, Window, find_items, frame_numbers, frames_at, window_of
@@ -20,7 +21,6 @@ from .folder_names import POINTS
 from .pose_noise import drawn, noisy
 from .shards import Marks, Shards
 from .stages import Stage
-from .trainee import Batch
 
 log = logging.getLogger(__name__)
 

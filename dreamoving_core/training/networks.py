@@ -15,7 +15,8 @@ from ..bridge.trainable import (
 )
 from ..errors import WeightsError
 from ..tiny.config import TinyConfig
-from .trainee import DreaMovingTrainee, Objective
+from .objective import Objective
+from .trainee import DreaMovingTrainee
 
 
 def may_lack(key: str) -> bool:

@@ -9,8 +9,10 @@ from einops import rearrange
 from torch import Tensor
 
 from ..video.encode import encode_video
+from .batch import Batch
 from .draws import normals
-from .trainee import CONDITIONS, Batch, DreaMovingTrainee
+from .objective import CONDITIONS
+from .trainee import DreaMovingTrainee
 
 STEPS = 12
 FRAME_RATE = 12

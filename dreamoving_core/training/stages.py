@@ -14,9 +14,9 @@ from torch import nn
 
 from ..errors import InputError
 from .dances import CLOSE_UPS, SHOTS
+from .objective import Objective
 from .pose_noise import DROPOUT
 from .schedule import Schedule
-from .trainee import Objective
 
 LOW_RANK = ".parametrizations.weight.0."  # in the names of a LoRA's parameters (lora.py)
 

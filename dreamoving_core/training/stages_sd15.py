@@ -5,10 +5,10 @@ One process per GPU: `accelerate launch --num_processes 8` gives the Content Gui
 
 from dataclasses import replace
 
+from .objective import Objective
 from .pose_noise import DROPOUT, JITTER
 from .schedule import Schedule
 from .stages import Stage
-from .trainee import Objective
 
 CONTENT_GUIDER = Stage(
     name="content_guider",

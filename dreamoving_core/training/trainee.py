@@ -5,8 +5,8 @@ is what the nodes run. Letters: b clip (a picture is a clip of one frame), f fra
 """
 
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import torch
 from einops import rearrange, repeat
@@ -18,10 +18,10 @@ from ..bridge.insertion import open_insertion
 from ..bridge.trainable import predicts_v, training_attention
 from ..models.video_controlnet import run_checkpointed, run_directly
 from .autograd import saving_copies
+from .batch import Batch, Conditions
 from .dances import as_floats
 from .draws import normals, uniforms
-
-CONDITIONS = ("text", "face", "cloth", "identity", "control", "all")
+from .objective import CONDITIONS, Objective, change
 
 
 def attention(_default, q: Tensor, k: Tensor, v: Tensor, heads: int, *_args, **_options) -> Tensor:
@@ -32,50 +32,6 @@ def attention(_default, q: Tensor, k: Tensor, v: Tensor, heads: int, *_args, **_
 def copy_of_skip(hidden: Tensor, _options: dict) -> Tensor:
     """A U-Net patch: what follows a skip gets a copy, because ComfyUI adds control to the skip itself, in place."""
     return hidden.clone()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """What one pass sees. What is None is not there: no control, no guidance by pictures, no weight on the person."""
-
-    latents: Tensor  # b f c h w
-    control: Tensor | None = None  # b f c h w, uint8 control pictures of one kind
-    control_kind: str = "none"  # "pose", "depth" or "none"
-    person: Tensor | None = None  # b f h w, uint8, share of the person in each latent cell
-    face: Tensor | None = None  # b n d, image encoder's features of the face reference
-    cloth: Tensor | None = None  # b n d
-    face_known: Tensor | None = None  # b booleans; None: every clip has one
-    cloth_known: Tensor | None = None
-    identity: Tensor | None = None  # b d, the face recogniser's unit vector, zeros without a face
-    face_blank: Tensor | None = None  # 1 n d, what a dropped face shows; None: a dropped face adds nothing
-    cloth_blank: Tensor | None = None
-    token_ids: Tensor | None = None  # u n, the unique captions of the batch, the empty one first
-    text: Tensor | None = None  # u n d instead: the same, encoded by a text encoder that does not learn
-    caption: Tensor  # b, index into token_ids or text
-
-    def to(self, device: torch.device | str) -> "Batch":
-        """The same on a device."""
-        tensors = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "control_kind"}
-        return replace(self, **{name: t.to(device) for name, t in tensors.items() if t is not None})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Objective:
-    """How the loss is drawn. What no paper is named for is our own choice. [ours]"""
-
-    noise_levels: int = 2  # k: one pass of the hint encoder serves all of them
-    person_weight: float = 3.0  # a cell that the person fills counts 1 + this
-    drop_text: float = 0.1  # [AD] 0.1; [IPA] 0.05
-    drop_face: float = 0.1
-    drop_cloth: float = 0.1
-    drop_identity: float = 0.0  # the face recogniser's supplement alone
-    drop_control: float = 0.1
-    drop_all: float = 0.0  # text, face and cloth together [IPA]
-    shared_noise: float = 0.0  # probability that all frames of a clip start from one noise; [AD] 0
-    timestep_power: float = 0.7  # below 1: more draws at high noise, where layout and colours are decided
-    weighting: Literal["uniform", "min_snr"] = "uniform"  # of the loss over noise levels
-    snr_gamma: float = 5.0  # of min_snr, arXiv 2303.09556
-    change_weight: float = 0.0  # on the part of a clip's error that changes from frame to frame
 
 
 class DreaMovingTrainee(nn.Module):
@@ -112,19 +68,56 @@ class DreaMovingTrainee(nn.Module):
         keep = self.draw_keeps(generators)
         sigmas = repeat(sigma, "kb -> (kb f)", f=frames)
         noisy = target + noise * rearrange(sigmas, "n -> n 1 1 1")
-        return self.loss(self.denoise(noisy, sigmas, batch, keep), target, sigmas, batch)
+        seen = self.conditions(batch, keep, levels=goal.noise_levels)
+        if goal.own_mistakes:
+            start = repeat(self.draw_starts(sigma, generators), "kb -> (kb f)", f=frames)
+            noisy = self.stepped(target, noise, seen, start=start, end=sigmas)
+        return self.loss(self.predict(noisy, sigmas, seen), target, sigmas, batch)
+
+    @torch.no_grad()
+    def stepped(
+        self, target: Tensor, noise: Tensor, seen: Conditions, *, start: Tensor, end: Tensor
+    ) -> Tensor:
+        """What one Euler step of the sampler makes of the latents, from `start` down to `end`: beside the noise, the
+        networks' own mistakes, which are other ones in every frame. Noised true latents never show these. [ours]"""
+        first, last = (rearrange(level, "n -> n 1 1 1") for level in (start, end))
+        noisy = target + noise * first
+        denoised = self.predict(noisy, start, seen)
+        return denoised + (noisy - denoised) * (last / first)
 
     def denoise(self, noisy: Tensor, sigmas: Tensor, batch: Batch, keep: dict[str, Tensor]) -> Tensor:
         """The clean latents as the networks see them: `noisy` `(k b f) c h w` at `sigmas` `(k b f)`, any k."""
-        frames = batch.latents.shape[1]
-        levels = len(noisy) // (len(batch.latents) * frames)
-        context = self.context(batch, keep, levels=levels)
-        options = self.options(batch, keep, levels=levels)
-        control = self.control(batch, noisy, sigmas, context, keep["control"])
-        with self.prepared(frames):
+        levels = len(noisy) // batch.latents.shape[:2].numel()
+        return self.predict(noisy, sigmas, self.conditions(batch, keep, levels=levels))
+
+    def predict(self, noisy: Tensor, sigmas: Tensor, seen: Conditions) -> Tensor:
+        """The same from conditions that are encoded already."""
+        control = self.control(noisy, sigmas, seen)
+        with self.prepared(seen.frames):
             return self.base.apply_model(
-                noisy, sigmas, c_crossattn=context, control=control, transformer_options=options
+                noisy, sigmas, c_crossattn=seen.context, control=control, transformer_options=seen.options
             )
+
+    def conditions(self, batch: Batch, keep: dict[str, Tensor], *, levels: int) -> Conditions:
+        """What the networks are shown beside the latents; the same for every noise level."""
+        frames = batch.latents.shape[1]
+        seen = Conditions(
+            frames=frames,
+            context=self.context(batch, keep, levels=levels),
+            options=self.options(batch, keep, levels=levels),
+        )
+        if batch.control_kind == "none":
+            return seen
+        pictures = rearrange(as_floats(batch.control), "b f c h w -> (b f) c h w")
+        hint = self.controls[batch.control_kind].encode_hint(
+            pictures.contiguous(memory_format=torch.channels_last)
+        )
+        return replace(
+            seen,
+            control_kind=batch.control_kind,
+            hint=repeat(hint, "n c h w -> (k n) c h w", k=levels),
+            gate=repeat(keep["control"].float(), "b -> (k b f) 1 1 1", k=levels, f=frames),
+        )
 
     @contextmanager
     def prepared(self, frames: int):
@@ -147,6 +140,15 @@ class DreaMovingTrainee(nn.Module):
         u = (torch.arange(levels)[:, None] + u) / levels
         timestep = rearrange(999 * u**self.objective.timestep_power, "k b -> (k b)")
         return self.base.model_sampling.sigma(timestep.to(self.base.model_sampling.sigmas.device))
+
+    def draw_starts(self, sigma: Tensor, generators: list[torch.Generator]) -> Tensor:
+        """For each of `sigma` `(k b)` the level that a step of the sampler came from; the same for those that took none."""
+        levels, sampling = self.objective.noise_levels, self.base.model_sampling
+        chance, place = uniforms(generators, 2, levels).unbind(1)
+        chance, place = (rearrange(u, "b k -> (k b)").to(sigma.device) for u in (chance, place))
+        timestep = sampling.timestep(sigma).float()
+        start = sampling.sigma(timestep + (999 - timestep) * place)
+        return torch.where(chance < self.objective.own_mistakes, torch.maximum(start, sigma), sigma)
 
     def draw_noise(self, latents: Tensor, generators: list[torch.Generator]) -> Tensor:
         """`(k b f) c h w`: independent for each frame, or shared by all frames of a clip."""
@@ -214,31 +216,23 @@ class DreaMovingTrainee(nn.Module):
             tokens = torch.cat([tokens, self.guider.encode(name, batch.cloth)], dim=1)
         return tokens, strength
 
-    def control(
-        self, batch: Batch, noisy: Tensor, sigmas: Tensor, context: Tensor, keep: Tensor
-    ) -> dict[str, list[Tensor]] | None:
+    def control(self, noisy: Tensor, sigmas: Tensor, seen: Conditions) -> dict[str, list[Tensor]] | None:
         """The Video ControlNet's residuals, zero for clips that dropped it."""
-        if batch.control_kind == "none":
+        if seen.hint is None:
             return None
-        net, frames = self.controls[batch.control_kind], batch.latents.shape[1]
-        levels = len(noisy) // (len(batch.latents) * frames)
-        pictures = rearrange(as_floats(batch.control), "b f c h w -> (b f) c h w")
-        features = net.encode_hint(pictures.contiguous(memory_format=torch.channels_last))
-        features = repeat(features, "n c h w -> (k n) c h w", k=levels)
         sampling = self.base.model_sampling
         checkpointing = self.checkpointing and torch.is_grad_enabled()
-        residuals = net(
+        residuals = self.controls[seen.control_kind](
             sampling.calculate_input(sigmas, noisy),
             timesteps=sampling.timestep(sigmas).float(),
-            context=context,
-            hint_features=features,
-            num_frames=frames,
+            context=seen.context,
+            hint_features=seen.hint,
+            num_frames=seen.frames,
             with_motion=self.motion is not None,
             run_block=run_checkpointed if checkpointing else run_directly,
             options={"optimized_attention_override": attention},
         )
-        gate = repeat(keep.float(), "b -> (k b f) 1 1 1", k=levels, f=frames)
-        return {part: [r * gate for r in tensors] for part, tensors in residuals.items()}
+        return {part: [r * seen.gate for r in tensors] for part, tensors in residuals.items()}
 
     def loss(
         self, denoised: Tensor, target: Tensor, sigmas: Tensor, batch: Batch
@@ -263,11 +257,6 @@ class DreaMovingTrainee(nn.Module):
         snr = 1 / sigmas.square()
         if self.objective.weighting == "min_snr":
             return snr.clamp(max=self.objective.snr_gamma)
+        if self.objective.weighting == "capped":
+            snr = snr.clamp(max=self.objective.snr_gamma)
         return snr + 1 if predicts_v(self.base) else snr
-
-
-def change(difference: Tensor, *, frames: int) -> Tensor:
-    """What of a clip's errors is not the same in all frames: `(n f) c h w` to the same. A motion block can mend just
-    that; the rest, which is larger, is the base model's. [ours]"""
-    clips = rearrange(difference, "(n f) c h w -> n f c h w", f=frames)
-    return rearrange(clips - clips.mean(dim=1, keepdim=True), "n f c h w -> (n f) c h w")

@@ -13,7 +13,7 @@ TESTS = Path(__file__).resolve().parents[1]
 def source_of(frames):
     """What each generator draws is one clip; all clips of a pass go together."""
     import torch
-    from dreamoving.dreamoving_core.training.trainee import Batch
+    from dreamoving.dreamoving_core.training.batch import Batch
 
     def source(_step, generators):
         def drawn(make):
@@ -42,8 +42,8 @@ def source_of(frames):
 
 def small_run(folder, *, steps, accumulate=1, checkpoint_every=20, samples=1, ema_decay=0.9, **beside):
     """A trainer of every part that steps can move."""
+    from dreamoving.dreamoving_core.training.objective import Objective
     from dreamoving.dreamoving_core.training.schedule import Schedule
-    from dreamoving.dreamoving_core.training.trainee import Objective
     from dreamoving.dreamoving_core.training.trainer import Trainer, new_accelerator
     from training.small_trainee import small_networks
 

@@ -2,8 +2,8 @@
 
 import torch
 from dreamoving.dreamoving_core.tiny.config import TinyConfig
+from dreamoving.dreamoving_core.training.batch import Batch
 from dreamoving.dreamoving_core.training.networks import new_networks
-from dreamoving.dreamoving_core.training.trainee import Batch
 
 CONFIG = TinyConfig(
     model_channels=32,

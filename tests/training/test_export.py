@@ -16,10 +16,11 @@ from dreamoving.dreamoving_core.errors import WeightsError
 from dreamoving.dreamoving_core.tiny import files
 from dreamoving.dreamoving_core.tiny.config import TinyConfig
 from dreamoving.dreamoving_core.training.autoencoder import LATENT_SCALE
+from dreamoving.dreamoving_core.training.batch import Batch
 from dreamoving.dreamoving_core.training.export import export_tiny, half
 from dreamoving.dreamoving_core.training.image_encoder import penultimate
 from dreamoving.dreamoving_core.training.networks import new_networks
-from dreamoving.dreamoving_core.training.trainee import Batch, Objective
+from dreamoving.dreamoving_core.training.objective import Objective
 from dreamoving.dreamoving_core.weights.io import read_weights, write_weights
 from einops import rearrange, repeat
 

@@ -6,8 +6,8 @@ import torch
 from dreamoving.dreamoving_core.bridge.tiny import build_model
 from dreamoving.dreamoving_core.training.export import export_style_lora
 from dreamoving.dreamoving_core.training.lora import Lora
+from dreamoving.dreamoving_core.training.objective import Objective
 from dreamoving.dreamoving_core.training.stages import STYLE_LORA
-from dreamoving.dreamoving_core.training.trainee import Objective
 from dreamoving.dreamoving_core.weights.io import read_weights
 from training.small_trainee import CONFIG, small_batch, small_networks
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import torch
-from dreamoving.dreamoving_core.training.trainee import Objective
+from dreamoving.dreamoving_core.training.objective import Objective
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 from training.small_trainee import small_batch, small_networks
