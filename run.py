@@ -8,7 +8,7 @@
     serve [--port P] [...]       a ComfyUI with this pack in it; further words go to ComfyUI
     check                        lint, format and types; check workflows: every file of workflows/ and subgraphs/
     bench NAME [...]             a benchmark of benchmarks/
-    train tiny|sd15|prepare [...]  training, and its data: docs/training.md
+    train tiny|sd15|prepare [...]  training, its data and its curves: docs/training.md
     workflows                    write the files of workflows/ anew from tools/workflows.py
     contract                     take additions of the nodes' schemas into tests/contract
     locales                      write the English texts of locales/ anew; say what translations lack

@@ -16,6 +16,7 @@ OTHERS = {
     "prepare": "prepare.cli",
     "detectors": "detectors_cli",
     "joints": "joint_regressor",
+    "curves": "curves",
 }  # each has its own `main`
 
 
