@@ -80,8 +80,8 @@ def sources(rows: Rows, *, frames: int, clip_frames: int, noise: str) -> Iterato
         for metric in ("face_retrieval", "face_error", "cloth_retrieval"):
             yield f"{metric}_{name}", Source(variant=name + some, metric=metric)
     for metric in PLAIN[:15]:
-        yield f"{metric}_peer", Source(variant="peer/16", metric=metric)
-        yield f"{metric}_beside_peer", Source(variant="motion_on/16", metric=metric)
+        yield f"{metric}_peer", Source(variant=f"peer{some}", metric=metric)
+        yield f"{metric}_beside_peer", Source(variant=base, metric=metric)
 
 
 def mode_sources(some: str) -> Iterator[tuple[str, Source]]:

@@ -165,7 +165,7 @@ CONTENT_GUIDER = Stage(  # on its own, as the paper has it: to compare what it i
     schedule=Schedule(steps=1500, learning_rate=5e-4, ema_decay=0.995, precision="bf16"),
     objective=Objective(noise_levels=2, drop_identity=0.1),
 )
-STYLE_LORA = Stage(  # somebody else's base model: it knows nothing of the Content Guider
+STYLE_LORA = Stage(  # another base model for the same Content Guider, which does not learn
     name="style_lora",
     learns=("base.",),
     low_rank=8,
@@ -174,7 +174,7 @@ STYLE_LORA = Stage(  # somebody else's base model: it knows nothing of the Conte
     clips=8,
     controls=("pose", "pose", "depth"),
     motion=False,
-    guidance=False,
+    guidance=True,  # references in the first style: without them, faces keep their colours (docs/results.md)
     schedule=Schedule(steps=1200, learning_rate=2e-3, ema_decay=0.995, precision="bf16"),
     objective=Objective(noise_levels=2),
 )

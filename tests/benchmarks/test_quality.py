@@ -211,7 +211,7 @@ def test_falling_allows_a_rest_but_no_rise():
 def test_peers_are_compared_on_every_metric_that_both_have(tmp_path):
     rows = filled(
         tmp_path,
-        {"peer/16": {"psnr": [10.0, 12.0], "ssim": [0.5, 0.5]}, "motion_on/16": {"psnr": [11.0, 13.0]}},
+        {"peer/16": {"psnr": [10.0, 12.0], "ssim": [0.5, 0.5]}, "base/16": {"psnr": [11.0, 13.0]}},
     )
     values = figures(rows, **SETTINGS)[1]
 
