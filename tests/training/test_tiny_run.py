@@ -60,10 +60,13 @@ def test_every_set_has_a_file_of_its_own():
 
 def test_the_expression_stage_sees_faces_and_the_style_the_other_drawing():
     faces = [clip[0].shot for clip in danced(20, 2, shots=set_of(STAGES["expression"]).shots)]
-    cartoon = danced(2, 1, style=set_of(STAGES["style_lora"]).style)
+    cartoon = set_of(STAGES["style_lora"]).draw(1)
+    close = SetSpec(frames=2, shots=("face",)).draw(1)
 
     assert faces.count("face") == 10
-    assert [clip[0].style for clip in cartoon] == [1, 1]
+    assert cartoon.captions[0].startswith("cartoon of a person")
+    assert (cartoon.images.shape[:2], close.images.shape[:2]) == ((1, 1), (1, 2))
+    assert close.captions[0].endswith("close-up")
 
 
 def test_a_style_is_trained_beside_the_chain_and_exported_with_it(small_sets, tmp_path):
