@@ -188,7 +188,10 @@ def file_variants(frames: int, given: Files) -> Iterator[Variant]:
             )
     if given.peer:
         yield Variant(
-            name="peer", group="peer", frames=frames, change=plain(partial(graphs.as_peers, folder=given.peer))
+            name="peer",
+            group="peer",
+            frames=frames,
+            change=plain(partial(graphs.as_peers, folder=given.peer)),
         )
 
 
