@@ -125,10 +125,13 @@ def seed_bars(values: Values, *, mark: str, share: float) -> Iterator[Bar]:
         for name, found in ((f"{len(seeds) + 1} training seeds", together), *((n, values[n]) for n in seeds)):
             cut = excess_cut({**values, "seeds": found}, "seeds", off, floor)
             if cut is not None:
-                text = f"{title}, {name}: the excess of {metric} cut by {cut.mean:.1%} [{cut.low:.1%}, {cut.high:.1%}]"
-                yield Bar(
-                    number=5, text=f"{text}, wanted {share:.0%}", holds=cut.mean >= share and cut.low > 0
-                )
+                yield cut_bar(f"{title}, {name}", metric, cut, share)
+
+
+def cut_bar(title: str, metric: str, cut: Interval, share: float) -> Bar:
+    """Whether motion cuts an excess by its share, surely."""
+    text = f"{title}: motion cuts the excess of {metric} by {cut.mean:.1%} [{cut.low:.1%}, {cut.high:.1%}]"
+    return Bar(number=5, text=f"{text}, wanted {share:.0%}", holds=cut.mean >= share and cut.low > 0)
 
 
 def motion_bars(mean: Means, values: Values, *, mark: str, kind: str, share: float) -> Iterator[Bar]:
@@ -138,8 +141,7 @@ def motion_bars(mean: Means, values: Values, *, mark: str, kind: str, share: flo
         names = f"{metric}{kind}{mark}", f"{metric}_motion_off{kind}{mark}", f"{metric}_floor{mark}"
         cut = excess_cut(values, *names)
         if cut is not None:
-            text = f"{title}: motion cuts the excess of {metric} by {cut.mean:.1%} [{cut.low:.1%}, {cut.high:.1%}]"
-            yield Bar(number=5, text=f"{text}, wanted {share:.0%}", holds=cut.mean >= share and cut.low > 0)
+            yield cut_bar(title, metric, cut, share)
     middle = "" if mark else "_16"
     for metric in ("sharpness", "motion_amplitude"):
         on, off = f"{metric}{middle}{kind}{mark}", f"{metric}{middle}_motion_off{kind}{mark}"

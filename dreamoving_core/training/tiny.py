@@ -61,7 +61,7 @@ class TinyRun:
         """`settings` are other numbers for the stages (`stages.changed`); `dry` reports and saves nothing."""
         self.folder, self.seed, self.accelerator, self.dry = folder, seed, accelerator, dry
         self.settings, self.tensorboard = settings or {}, tensorboard
-        self.identity, self.kinds = identity, {"identity": identity, "one_branch": one_branch}
+        self.identity, self.one_branch = identity, one_branch
         self.results = Results(folder, warm_start)
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -139,7 +139,7 @@ class TinyRun:
         torch.manual_seed(self.seed + 1)
         config = TinyConfig()
         sites = numbered_widths(new_base(config).diffusion_model)
-        guider = new_content_guider(config, sites=sites, **self.kinds)
+        guider = new_content_guider(config, sites=sites, identity=self.identity, one_branch=self.one_branch)
         module = AttributeLoss(new_image_encoder(config), guider, kinds=CLASS_COUNTS)
         dances = self.dances(SetSpec())
 
@@ -202,7 +202,7 @@ class TinyRun:
     def networks(self, before: str | None = None) -> Networks:
         """Everything as the last finished stage left it; of those before a stage, if one is named."""
         torch.manual_seed(self.seed + 2)
-        networks = new_networks(TinyConfig(), **self.kinds)
+        networks = new_networks(TinyConfig(), identity=self.identity, one_branch=self.one_branch)
         names = [name for name in stages.STAGES if name != "style_lora"]
         names = names[: names.index(before)] if before in names else names
         found = self.results.latest(names)

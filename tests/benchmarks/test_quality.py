@@ -175,7 +175,7 @@ def test_other_training_seeds_are_judged_one_by_one_and_together():
     found = [bar for bar in bars({}, values, noise="independent") if "seed" in bar.text]
 
     assert [bar.holds for bar in found] == [True] * 6
-    assert "3 training seeds: the excess of warp_error cut by 39.6% [39.6%, 39.6%]" in found[0].text
+    assert "3 training seeds: motion cuts the excess of warp_error by 39.6% [39.6%, 39.6%]" in found[0].text
     worse = values | {"warp_error_seed2": {c: [0.085] for c in clips}}
     again = [bar for bar in bars({}, worse, noise="independent") if "seed" in bar.text]
     assert [bar.holds for bar in again].count(False) == 1
