@@ -34,7 +34,7 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """A batch's conditions, encoded once for all passes of a step: `(k b f) ...` where they are tensors."""
+    """A batch's conditions, encoded once for all noise levels: `(k b f) ...` where they are tensors."""
 
     frames: int
     context: Tensor  # text tokens

@@ -5,6 +5,8 @@ linear probe that is thrown away afterwards. The tokens that the cross-attention
 its first step; without this, colours did not transfer in the same number of steps. [ours]
 """
 
+import copy
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -12,6 +14,8 @@ from torch.nn import functional
 from ..models.content_guider import ContentGuider
 from .autograd import saving_copies
 from .dances import DanceSet, as_floats
+from .draws import rows_drawn
+from .trainer import Source
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # [CLIP] normalisation, ComfyUI's clip_preprocess uses the same
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -19,6 +23,9 @@ STD = (0.26862954, 0.26130258, 0.27577711)
 
 # Per branch: pictures n c h w (uint8), two colours n 6 in [0, 1], class numbers n k
 References = dict[str, tuple[Tensor, Tensor, Tensor]]
+StylePairs = dict[
+    str, tuple[Tensor, Tensor]
+]  # per branch: the same people n c h w (uint8) in the first style, in another
 
 
 def references_of(dances: DanceSet, rows: Tensor) -> References:
@@ -26,6 +33,27 @@ def references_of(dances: DanceSet, rows: Tensor) -> References:
     kinds = {"face": dances.kinds[:, :2], "cloth": dances.kinds[:, 2:]}
     colours = {"face": dances.colours[:, :6], "cloth": dances.colours[:, 6:]}
     return {b: (getattr(dances, b)[rows], colours[b][rows], kinds[b][rows]) for b in ("face", "cloth")}
+
+
+def reference_source(dances: DanceSet) -> Source:
+    """References of a dancer for each generator, with their truth."""
+
+    def source(_step: int, generators: list[torch.Generator]) -> tuple[References]:
+        return (references_of(dances, rows_drawn(len(dances), generators)),)
+
+    return source
+
+
+def pair_source(dances: DanceSet, others: dict[str, Tensor]) -> Source:
+    """References of a dancer for each generator as the set has them and as `others` does: the first so many dancers, by
+    branch."""
+    count = min(len(pictures) for pictures in others.values())
+
+    def source(_step: int, generators: list[torch.Generator]) -> tuple[StylePairs]:
+        rows = rows_drawn(count, generators)
+        return ({branch: (getattr(dances, branch)[rows], others[branch][rows]) for branch in others},)
+
+    return source
 
 
 def normalise(pictures: Tensor) -> Tensor:
@@ -79,4 +107,29 @@ class AttributeLoss(nn.Module):
                 f"{branch}_colour": colour_loss.detach().sqrt(),
                 f"{branch}_kind": kind_loss.detach(),
             }
+        return torch.stack(losses).sum(), figures
+
+
+class StyleLoss(nn.Module):
+    """How far the tokens of a person drawn in another style are from those that the Content Guider was trained on: the
+    first style's, by the image encoder as it was. Only the image encoder learns. [ours]"""
+
+    def __init__(self, vision: nn.Module, guider: ContentGuider) -> None:
+        super().__init__()
+        self.vision, self.guider = vision, guider
+        self.before = copy.deepcopy(vision).requires_grad_(False)
+        guider.requires_grad_(False)
+
+    def forward(self, pairs: StylePairs) -> tuple[Tensor, dict[str, Tensor]]:
+        losses, figures = [], {}
+        device = next(self.vision.parameters()).device
+        for branch, pictures in pairs.items():
+            known, other = (some.to(device) for some in pictures)
+            with torch.no_grad():
+                wanted = self.guider.encode(branch, penultimate(self.before, known))
+                spread = (wanted - wanted.mean(dim=0)).square().mean()
+            for name, shown in (("known", known), ("other", other)):
+                tokens = self.guider.encode(branch, penultimate(self.vision, shown))
+                losses.append((tokens - wanted).square().mean() / spread)
+                figures[f"{branch}_{name}"] = losses[-1].detach()
         return torch.stack(losses).sum(), figures

@@ -39,13 +39,18 @@ def picture_moment(seed: int, *, shots: Sequence[str] = SHOTS, style: int = 0) -
     return sample_moment(seed, "train", shot=shots[seed % len(shots)], style=style)
 
 
-def picture_pool(*, count: int, first_seed: int, chunk: int = 64) -> tuple[Tensor, Tensor]:
-    """`count` pictures `n c h w` (uint8) and their person masks `n h w`, drawn once in large batches: a third of the
-    time of drawing anew for every step, and no picture's crop comes up often enough to be learned by heart."""
+def picture_pool(
+    *, count: int, first_seed: int, styles: Sequence[int] = (0,), chunk: int = 64
+) -> tuple[Tensor, Tensor]:
+    """`count` pictures `n c h w` (uint8) and their person masks `n h w`, in these styles in turn, drawn once in large
+    batches: a third of the time of drawing anew for every step, and no picture's crop comes up often enough to be learned
+    by heart."""
     images, masks = [], []
     for start in range(first_seed, first_seed + count, chunk):
         seeds = range(start, min(start + chunk, first_seed + count))
-        frames = render_frames([picture_moment(seed) for seed in seeds], flow=False)
+        # a seed's last digit decides its shot already
+        drawn = [picture_moment(seed, style=styles[seed // len(SHOTS) % len(styles)]) for seed in seeds]
+        frames = render_frames(drawn, flow=False)
         images.append(as_bytes(rearrange(frames.images, "n h w c -> n c h w")))
         masks.append(frames.mask)
     return torch.cat(images), torch.cat(masks)
@@ -80,13 +85,16 @@ def pose_points(clips: list[list[Moment]], *, size: int = 128) -> Tensor:
     return rearrange(points, "(n f) j d -> n f j d", f=len(clips[0]))
 
 
-def reference_pictures(firsts: list[Moment], seeds: list[int], *, chunk: int = 64) -> References:
-    """Face and cloth references of each dancer with their true colours and kinds."""
+def reference_pictures(
+    firsts: list[Moment], seeds: list[int], *, style: int = 0, chunk: int = 64
+) -> References:
+    """Face and cloth references of each dancer, drawn in a style, with the true colours and kinds of the moments."""
     drawn: list[tuple[Tensor, Tensor]] = []
     for start in range(0, len(firsts), chunk):
         some = firsts[start : start + chunk]
         people, clothes = [m.person for m in some], [m.clothes for m in some]
-        drawn.append(render_references(people, clothes, seeds=seeds[start : start + chunk]))
+        shown = {"seeds": seeds[start : start + chunk], "styles": [style] * len(some)}
+        drawn.append(render_references(people, clothes, **shown))
     truths = [attributes(moment) for moment in firsts]
     return {
         branch: (

@@ -89,7 +89,7 @@ def checked(name: str, value: Any, before: Any) -> Any:
     return value
 
 
-TINY_JITTER = 0.01  # Tiny's point detector has become better since pose_noise.py was measured [ours]
+TINY_JITTER = 0.005  # Tiny's point detector has become better since pose_noise.py was measured [ours]
 # Weights of what moves: the plain loss leaves backgrounds restless (docs/results.md). [ours]
 MOVING = Objective(noise_levels=1, person_weight=1.0, change_weight=4.0)
 BASE = Stage(
@@ -151,8 +151,9 @@ EXPRESSION = Stage(
     guidance=True,
     pose_jitter=TINY_JITTER,
     pose_dropout=DROPOUT,
-    schedule=Schedule(steps=2000, learning_rate=1e-3, warmup=50, ema_decay=0.995, precision="bf16"),
-    objective=replace(MOVING, drop_control=0.0, shared_noise=0.5),  # the demo's noise, and the usual one
+    schedule=Schedule(steps=3000, learning_rate=1e-3, warmup=50, ema_decay=0.995, precision="bf16"),
+    # the demo's noise, all but a share: without it, what differs between frames is the truth, and is believed to be so
+    objective=replace(MOVING, drop_control=0.0, shared_noise=1.0, own_noise=0.2),
 )
 CONTENT_GUIDER = Stage(  # on its own, as the paper has it: to compare what it is made of
     name="content_guider",
@@ -180,17 +181,26 @@ STYLE_LORA = Stage(  # another base model for the same Content Guider, which doe
 )
 CHAIN = (BASE, MOTION16, LONG_FRAME, VIDEO_CONTROL, EXPRESSION)  # each starts from the one before
 STAGES = {stage.name: stage for stage in (*CHAIN, CONTENT_GUIDER, STYLE_LORA)}
+HANDED_ON = (
+    *(stage.name for stage in CHAIN),
+    "image_styles",
+    "content_guider",
+)  # each leaves all networks behind
 OPTIONAL = ("face_recogniser", "content_guider", "style_lora")  # a whole run goes without them
 AUTOENCODER = Schedule(steps=3600, learning_rate=1.5e-3, weight_decay=0.0)
 DECODER = Schedule(steps=3000, learning_rate=1e-3, weight_decay=0.0)
 IMAGE_ENCODER = Schedule(steps=1100, learning_rate=1e-3, ema_decay=0.99)
+IMAGE_STYLES = Schedule(steps=800, learning_rate=5e-4, ema_decay=0.99)
 FACE_RECOGNISER = Schedule(steps=1500, learning_rate=2e-3, ema_decay=0.99)
 SCHEDULES = {
     "autoencoder": AUTOENCODER,
     "decoder": DECODER,
     "image_encoder": IMAGE_ENCODER,
     "face_recogniser": FACE_RECOGNISER,
-    **{name: stage.schedule for name, stage in STAGES.items()},
+    **{stage.name: stage.schedule for stage in CHAIN},
+    "image_styles": IMAGE_STYLES,
+    "content_guider": CONTENT_GUIDER.schedule,
+    "style_lora": STYLE_LORA.schedule,
 }  # in the order of training
 SECONDS_PER_STEP = {
     "autoencoder": 0.55,
@@ -202,6 +212,7 @@ SECONDS_PER_STEP = {
     "long_frame": 2.4,
     "video_control": 1.0,
     "expression": 1.0,
+    "image_styles": 0.5,
     "content_guider": 0.5,
     "style_lora": 0.6,
 }  # of one core of a server CPU with bfloat16 matrix units: docs/results.md; face_recogniser and long_frame are estimates

@@ -18,15 +18,15 @@ from . import stages
 from .autoencoder import AutoencoderLoss, crop_source
 from .batches import Batches
 from .dances import DanceSet, as_floats, encode_pictures
-from .draws import rows_drawn, sample_generator
+from .draws import sample_generator
 from .dry_run import dry_run
 from .export import export_style_lora, export_tiny
 from .face_recogniser import ArcFaceLoss, export_face_recogniser, face_source, identities
-from .image_encoder import AttributeLoss, penultimate, references_of
+from .image_encoder import AttributeLoss, StyleLoss, pair_source, penultimate, reference_source
 from .lora import Lora
 from .networks import Networks, new_networks
 from .preview import previewer
-from .rendering import CLASS_COUNTS, face_pool, picture_pool, poses_of
+from .rendering import CLASS_COUNTS, danced, face_pool, picture_pool, poses_of, reference_pictures
 from .schedule import Schedule
 from .stages import Stage
 from .tiny_sets import SetSpec, set_of
@@ -37,7 +37,9 @@ log = logging.getLogger(__name__)
 
 CROPS = 24  # of 64 x 64 pixels in a batch of the autoencoder
 PICTURES = 4000  # to take crops from
+STYLES = (0, 0, 1)  # of those: what the autoencoder cannot draw, no LoRA can [ours]
 REFERENCES = 48  # dancers in a batch of the image encoder
+PAIRS = 3000  # people who are drawn in both styles
 PEOPLE, FACES = 400, 6  # of the face recogniser: people, pictures of each
 DRY_CLIPS = 8  # drawn for a dry run instead of a whole set
 
@@ -101,7 +103,7 @@ class TinyRun:
         return stages.with_settings(stages.SCHEDULES[name], self.settings)
 
     def pool(self, *, first_seed: int) -> tuple[Tensor, Tensor]:
-        return picture_pool(count=DRY_CLIPS if self.dry else PICTURES, first_seed=first_seed)
+        return picture_pool(count=DRY_CLIPS if self.dry else PICTURES, first_seed=first_seed, styles=STYLES)
 
     def autoencoder(self) -> None:
         """Encoder and decoder together."""
@@ -141,13 +143,23 @@ class TinyRun:
         sites = numbered_widths(new_base(config).diffusion_model)
         guider = new_content_guider(config, sites=sites, identity=self.identity, one_branch=self.one_branch)
         module = AttributeLoss(new_image_encoder(config), guider, kinds=CLASS_COUNTS)
-        dances = self.dances(SetSpec())
-
-        def source(_step: int, generators: list[torch.Generator]) -> tuple:
-            return (references_of(dances, rows_drawn(len(dances), generators)),)
-
-        schedule = self.schedule("image_encoder")
+        source, schedule = reference_source(self.dances(SetSpec())), self.schedule("image_encoder")
         self.train("image_encoder", module, source=source, samples=REFERENCES, schedule=schedule)
+
+    def image_styles(self) -> None:
+        """The image encoder learns to see through another drawing style; everything else stays."""
+        networks, dances = self.networks(before="image_styles"), self.dances(SetSpec())
+        count = min(len(dances), PAIRS)
+        drawn = reference_pictures([clip[0] for clip in danced(count, 1)], list(range(count)), style=1)
+        others = {branch: drawn[branch][0] for branch in networks.guider.config.branches()}
+        self.train(
+            "image_styles",
+            StyleLoss(networks.vision, networks.guider),
+            source=pair_source(dances, others),
+            samples=REFERENCES,
+            schedule=self.schedule("image_styles"),
+            keeps=networks,
+        )
 
     def face_recogniser(self) -> None:
         """The identities that the Content Guider's supplement reads."""
@@ -203,9 +215,8 @@ class TinyRun:
         """Everything as the last finished stage left it; of those before a stage, if one is named."""
         torch.manual_seed(self.seed + 2)
         networks = new_networks(TinyConfig(), identity=self.identity, one_branch=self.one_branch)
-        names = [name for name in stages.STAGES if name != "style_lora"]
-        names = names[: names.index(before)] if before in names else names
-        found = self.results.latest(names)
+        names = list(stages.HANDED_ON)
+        found = self.results.latest(names[: names.index(before)] if before in names else names)
         if found is not None:
             networks.load(found)
             return networks

@@ -4,6 +4,7 @@ It trains on ComfyUI's own U-Net and ControlNet, through the very patches that i
 is what the nodes run. Letters: b clip (a picture is a clip of one frame), f frame, k noise levels per frame.
 """
 
+import math
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
@@ -68,30 +69,12 @@ class DreaMovingTrainee(nn.Module):
         keep = self.draw_keeps(generators)
         sigmas = repeat(sigma, "kb -> (kb f)", f=frames)
         noisy = target + noise * rearrange(sigmas, "n -> n 1 1 1")
-        seen = self.conditions(batch, keep, levels=goal.noise_levels)
-        if goal.own_mistakes:
-            start = repeat(self.draw_starts(sigma, generators), "kb -> (kb f)", f=frames)
-            noisy = self.stepped(target, noise, seen, start=start, end=sigmas)
-        return self.loss(self.predict(noisy, sigmas, seen), target, sigmas, batch)
-
-    @torch.no_grad()
-    def stepped(
-        self, target: Tensor, noise: Tensor, seen: Conditions, *, start: Tensor, end: Tensor
-    ) -> Tensor:
-        """What one Euler step of the sampler makes of the latents, from `start` down to `end`: beside the noise, the
-        networks' own mistakes, which are other ones in every frame. Noised true latents never show these. [ours]"""
-        first, last = (rearrange(level, "n -> n 1 1 1") for level in (start, end))
-        noisy = target + noise * first
-        denoised = self.predict(noisy, start, seen)
-        return denoised + (noisy - denoised) * (last / first)
+        return self.loss(self.denoise(noisy, sigmas, batch, keep), target, sigmas, batch)
 
     def denoise(self, noisy: Tensor, sigmas: Tensor, batch: Batch, keep: dict[str, Tensor]) -> Tensor:
         """The clean latents as the networks see them: `noisy` `(k b f) c h w` at `sigmas` `(k b f)`, any k."""
         levels = len(noisy) // batch.latents.shape[:2].numel()
-        return self.predict(noisy, sigmas, self.conditions(batch, keep, levels=levels))
-
-    def predict(self, noisy: Tensor, sigmas: Tensor, seen: Conditions) -> Tensor:
-        """The same from conditions that are encoded already."""
+        seen = self.conditions(batch, keep, levels=levels)
         control = self.control(noisy, sigmas, seen)
         with self.prepared(seen.frames):
             return self.base.apply_model(
@@ -141,22 +124,21 @@ class DreaMovingTrainee(nn.Module):
         timestep = rearrange(999 * u**self.objective.timestep_power, "k b -> (k b)")
         return self.base.model_sampling.sigma(timestep.to(self.base.model_sampling.sigmas.device))
 
-    def draw_starts(self, sigma: Tensor, generators: list[torch.Generator]) -> Tensor:
-        """For each of `sigma` `(k b)` the level that a step of the sampler came from; the same for those that took none."""
-        levels, sampling = self.objective.noise_levels, self.base.model_sampling
-        chance, place = uniforms(generators, 2, levels).unbind(1)
-        chance, place = (rearrange(u, "b k -> (k b)").to(sigma.device) for u in (chance, place))
-        timestep = sampling.timestep(sigma).float()
-        start = sampling.sigma(timestep + (999 - timestep) * place)
-        return torch.where(chance < self.objective.own_mistakes, torch.maximum(start, sigma), sigma)
-
     def draw_noise(self, latents: Tensor, generators: list[torch.Generator]) -> Tensor:
-        """`(k b f) c h w`: independent for each frame, or shared by all frames of a clip."""
-        levels, chance = self.objective.noise_levels, self.objective.shared_noise
-        noise = rearrange(normals(generators, levels, *latents.shape[1:]), "b k ... -> k b ...").to(latents)
-        if chance:
-            shared = rearrange(uniforms(generators, levels) < chance, "b k -> k b 1 1 1 1").to(latents.device)
-            noise = torch.where(shared, noise[:, :, :1], noise)
+        """`(k b f) c h w`: independent for each frame, or the same in all frames of a clip but for `own_noise`."""
+        goal, frames = self.objective, latents.shape[1]
+
+        def drawn(count: int) -> Tensor:
+            noise = normals(generators, goal.noise_levels, count, *latents.shape[2:])
+            return rearrange(noise, "b k ... -> k b ...").to(latents)
+
+        noise = drawn(frames)
+        if goal.shared_noise:
+            shared = uniforms(generators, goal.noise_levels) < goal.shared_noise
+            common = noise[:, :, :1]
+            if goal.own_noise:
+                common = math.sqrt(1 - goal.own_noise) * drawn(1) + math.sqrt(goal.own_noise) * noise
+            noise = torch.where(rearrange(shared, "b k -> k b 1 1 1 1").to(noise.device), common, noise)
         return rearrange(noise, "k b f c h w -> (k b f) c h w")
 
     def draw_keeps(self, generators: list[torch.Generator]) -> dict[str, Tensor]:
@@ -257,6 +239,4 @@ class DreaMovingTrainee(nn.Module):
         snr = 1 / sigmas.square()
         if self.objective.weighting == "min_snr":
             return snr.clamp(max=self.objective.snr_gamma)
-        if self.objective.weighting == "capped":
-            snr = snr.clamp(max=self.objective.snr_gamma)
         return snr + 1 if predicts_v(self.base) else snr

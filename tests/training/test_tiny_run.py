@@ -82,6 +82,17 @@ def test_a_style_is_trained_beside_the_chain_and_exported_with_it(small_sets, tm
     assert all(torch.equal(unet[key], value) for key, value in shipped.items())
 
 
+def test_the_image_encoder_learns_the_other_style_and_nothing_else_does(small_sets, tmp_path):
+    a_run(tmp_path).image_styles()
+
+    before, after = read_shipped(NETWORKS), done(tmp_path, "image_styles")
+    moved = {key for key, value in before.items() if not torch.equal(after[key].float(), value)}
+    assert moved
+    assert all(key.startswith("vision.") for key in moved)
+    handed_on = a_run(tmp_path).networks(before="style_lora").vision.state_dict()
+    assert all(torch.equal(handed_on[key.removeprefix("vision.")], after[key]) for key in moved)
+
+
 def test_one_branch_takes_the_face_branch_and_learns_it_alone(small_sets, tmp_path):
     settings = {"frames": 1, "preview_every": 0, "clips": 2}
     run = a_run(tmp_path, one_branch=True, settings=settings)

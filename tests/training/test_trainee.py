@@ -152,6 +152,19 @@ def test_shared_noise_is_the_same_in_all_frames_of_a_clip_and_different_between_
     assert not torch.equal(clips[0, 0], clips[1, 0])
 
 
+def test_a_share_of_shared_noise_may_stay_each_frames_own(networks):
+    goal = replace(KEEP_ALL, shared_noise=1.0, own_noise=0.25, noise_levels=2)
+    module, latents = networks.trainee(goal, motion=True), torch.zeros(2, 3, 4, 64, 64)
+
+    noise = module.draw_noise(latents, generators())
+
+    clips = rearrange(noise, "(k b f) c h w -> (k b) f (c h w)", k=2, f=3)
+    for clip in clips:
+        assert torch.corrcoef(clip) == pytest.approx(torch.full((3, 3), 0.75).fill_diagonal_(1), abs=0.02)
+        assert clip.std() == pytest.approx(1, abs=0.02)
+    assert torch.corrcoef(clips[:, 0])[0, 1:].abs().max() < 0.03  # another clip, another level: another noise
+
+
 def test_training_does_not_depend_on_how_much_memory_is_free(networks, monkeypatch):
     """With little free memory ComfyUI's own attention works in place, which backward does not survive."""
     module, batch = networks.trainee(KEEP_ALL, motion=True), small_batch(frames=2)
@@ -291,64 +304,3 @@ def test_one_branch_sees_both_pictures(networks):
     assert torch.allclose(tokens, torch.cat(expected, dim=1), atol=1e-6)
     assert none is None
     assert not torch.equal(first, second)
-
-
-def test_a_step_of_the_sampler_leaves_its_own_mistakes_in_the_latents(networks, monkeypatch):
-    module = networks.trainee(KEEP_ALL, motion=False)
-    target, noise, error = torch.randn(3, 2, 4, 4, 4).unbind()
-    start, end = torch.tensor([8.0, 4.0]), torch.tensor([2.0, 4.0])
-    asked = []
-
-    def predict(noisy, sigmas, _seen):
-        asked.append((noisy, sigmas, torch.is_grad_enabled()))
-        return target + error
-
-    monkeypatch.setattr(module, "predict", predict)
-    found = module.stepped(target, noise, None, start=start, end=end)
-
-    assert torch.allclose(found[0], target[0] + 0.75 * error[0] + 2 * noise[0], atol=1e-5)
-    assert torch.allclose(found[1], target[1] + 4 * noise[1], atol=1e-5)  # no step: noised true latents
-    ((noisy, sigmas, learns),) = asked
-    assert torch.equal(sigmas, start)
-    assert torch.allclose(noisy[0], target[0] + 8 * noise[0])
-    assert not learns
-
-
-def test_as_many_clips_as_wanted_have_gone_through_a_step_and_none_comes_from_below(networks):
-    goal = replace(KEEP_ALL, own_mistakes=0.7)
-    module = networks.trainee(goal, motion=False)
-    seeds = generators(400)
-    sigma = module.draw_sigmas(seeds)
-
-    start = module.draw_starts(sigma, seeds)
-
-    stepped = start > sigma * 1.0001
-    assert (start >= sigma).all()
-    assert 0.6 < stepped.float().mean() < 0.8
-    assert torch.equal(start[~stepped], sigma[~stepped])
-    assert start.max() <= module.base.model_sampling.sigma_max * 1.0001
-
-
-def test_training_on_its_own_mistakes_changes_the_loss_and_encodes_the_conditions_once(networks, monkeypatch):
-    plain = networks.trainee(KEEP_ALL, motion=False)
-    module = networks.trainee(replace(KEEP_ALL, own_mistakes=1.0), motion=False)
-    control, hints = networks.controls["pose"], []
-    encode = control.encode_hint
-    monkeypatch.setattr(control, "encode_hint", lambda pictures: hints.append(1) or encode(pictures))
-
-    with torch.no_grad():
-        first, second = (m(small_batch(), generators())[0] for m in (plain, module))
-
-    assert len(hints) == 2  # one for each of the two losses
-    assert not torch.equal(first, second)
-
-
-def test_capped_weights_are_the_uniform_ones_up_to_gamma(networks):
-    sigmas = torch.tensor([10.0, 1.0, 0.1])
-
-    def weights(weighting):
-        return networks.trainee(replace(KEEP_ALL, weighting=weighting), motion=False).loss_weights(sigmas)
-
-    assert torch.equal(weights("capped")[:2], weights("uniform")[:2])
-    assert float(weights("capped")[2]) == pytest.approx(6.0)
-    assert float(weights("uniform")[2]) == pytest.approx(101.0)
