@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..dreamoving_core.procdance.palette import STYLES
 from ..dreamoving_core.tiny import files
 from ..dreamoving_core.weights.content_guider import read_content_guider
 from ..dreamoving_core.weights.io import read_weights
-from ..nodes.preprocess import STYLES
 from .graph import changed, is_link
 
 CLIP, LOADER, DRAWN = "DreaMovingSampleClip", "DreaMovingLoadTiny", "DreaMovingDrawPose"

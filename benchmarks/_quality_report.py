@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from ..dreamoving_core.metrics.intervals import Interval
+from ..dreamoving_core.procdance.palette import STYLES
 from ._quality_bars import bars, comparisons, floors_that_pass
 from ._quality_figures import worst
 from ._quality_rows import Rows
@@ -95,12 +96,16 @@ def keep_pictures(folder: Path, variant: Variant, case: Case, result: Tensor) ->
 
 
 def sheets(folder: Path, cases: Sequence[Case], variants: Sequence[Variant]) -> Iterator[Path]:
-    """One contact sheet per length (a row per variant, a column per clip) and one GIF per length, side by side."""
+    """One contact sheet per length (a row per variant, below the truth in its style; a column per clip) and one GIF per length, side by side."""
     shown = [case for case in cases if case.index < SHOWN and case.noise_seed == cases[0].noise_seed]
     for frames, shot in sorted({(v.frames, v.shot) for v in variants}):
         some = [v for v in variants if v.frames == frames and v.shot == shot]
-        rows = [("truth", [true_frame(case, frames, shot) for case in shown])]
-        rows += [(v.name, [kept_frame(folder, v, case) for case in shown]) for v in some]
+        rows = []
+        for style in sorted({v.style for v in some}):
+            title = "truth" if style == 0 else f"truth, {STYLES[style]}"
+            rows.append((title, [true_frame(case, frames, shot, style=style) for case in shown]))
+            drawn = [v for v in some if v.style == style]
+            rows += [(v.name, [kept_frame(folder, v, case) for case in shown]) for v in drawn]
         path = folder / f"sheet_{frames}{'' if shot == 'whole' else f'_{shot}'}.png"
         contact_sheet([row for row in rows if any(row[1])], [str(case.seed) for case in shown]).save(path)
         yield path
@@ -148,8 +153,8 @@ def side_by_side(
         yield path
 
 
-def true_frame(case: Case, frames: int, shot: str) -> Image.Image:
-    return image(Subject(seed=case.seed, frames=frames, shot=shot).truth.images[frames // 2])
+def true_frame(case: Case, frames: int, shot: str, *, style: int = 0) -> Image.Image:
+    return image(Subject(seed=case.seed, frames=frames, shot=shot, style=style).truth.images[frames // 2])
 
 
 def kept_frame(folder: Path, variant: Variant, case: Case) -> Image.Image | None:

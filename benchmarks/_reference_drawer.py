@@ -16,7 +16,7 @@ import numpy as np
 
 VERSION = "0.0.10"
 PACKAGES = (
-    f"controlnet_aux=={VERSION}", "matplotlib", "cycler", "kiwisolver", "contourpy", "python-dateutil", "six", "pyparsing",
+    f"controlnet_aux=={VERSION}", "matplotlib", "cycler", "kiwisolver", "contourpy", "python-dateutil", "six", "pyparsing", "fonttools",
     "packaging",
 )  # fmt: skip
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..dreamoving_core.bridge.tiny_files import tiny_folder
 from ..dreamoving_core.errors import DreaMovingError, InputError
+from ..dreamoving_core.tiny.files import STYLE_LORA
 from ._quality_figures import figures
 from ._quality_floors import NO_NOISE, floors, long_floor, train_mean
 from ._quality_graphs import CLIP, LOADER, SAMPLER, Files, find, with_tiny
@@ -160,7 +161,9 @@ def arguments(argv: list[str]) -> argparse.Namespace:
         "--only", nargs="+", default=[], metavar="GROUP", help=f"of {', '.join(GROUPS)}; or variants"
     )
     parser.add_argument("--tiny", type=Path, help="a folder with Tiny's eight files (default: as the demo)")
-    parser.add_argument("--style-lora", type=Path, help="a LoRA that draws in the second style")
+    parser.add_argument(
+        "--style-lora", type=Path, help="a LoRA that draws in the second style (default: Tiny's)"
+    )
     parser.add_argument("--stage3", type=Path, help="the motion blocks before the expression stage")
     parser.add_argument("--motion", nargs="+", default=[], metavar="NAME=FILE", help="other motion blocks")
     parser.add_argument("--peer", type=Path, help="a folder with the peer-wiring baseline's files")
@@ -193,7 +196,9 @@ def given_files(args: argparse.Namespace) -> Files:
             )
     named = tuple((name, Path(path)) for name, _, path in motions)
     folders = {option: getattr(args, option) for option in FOLDERS}
-    return Files(style_lora=args.style_lora, stage3=args.stage3, motions=named, **folders)
+    own = (args.tiny or tiny_folder()) / STYLE_LORA
+    style_lora = args.style_lora or (own if own.is_file() else None)
+    return Files(style_lora=style_lora, stage3=args.stage3, motions=named, **folders)
 
 
 def summary(bench: Bench, *, seconds: float) -> dict:

@@ -6,10 +6,10 @@ from ..dreamoving_core.bridge.output import temporary_video
 from ..dreamoving_core.preprocess.draw_pose import draw_pose
 from ..dreamoving_core.preprocess.keypoints import encode_pose_keypoint
 from ..dreamoving_core.procdance.clip import ClipSpec
+from ..dreamoving_core.procdance.palette import STYLES
 from ..dreamoving_core.procdance.sample import driven_clip
 
 PoseKeypoint = io.Custom("POSE_KEYPOINT")
-STYLES = ("soft", "outlined")
 STICKS = {"as trained": "auto", "grow with the picture": "grow", "xinsir (SDXL)": "xinsir"}
 
 
@@ -51,7 +51,8 @@ class DreaMovingSampleClip(io.ComfyNode):
                     "style",
                     options=list(STYLES),
                     default=STYLES[0],
-                    tooltip="How it is drawn. DreaMoving-Tiny knows soft.",
+                    tooltip="How it is drawn: soft, without outlines, or outlined, pastel with dark lines. "
+                    "DreaMoving-Tiny draws both: give Load DreaMoving-Tiny the same style.",
                 ),
                 io.Combo.Input(
                     "split",

@@ -3,6 +3,7 @@
 from comfy_api.latest import io
 
 from ..dreamoving_core.bridge.tiny_files import load_tiny, tiny_fingerprint
+from ..dreamoving_core.procdance.palette import STYLES
 
 
 class DreaMovingLoadTiny(io.ComfyNode):
@@ -15,7 +16,16 @@ class DreaMovingLoadTiny(io.ComfyNode):
             description="A complete small model, trained by this repository on procedural dancers: 128 x 128 pixels, "
             "runs on any computer. Use it to learn the graph; swap in real loaders for real pictures.",
             search_aliases=["demo model", "example model", "checkpoint"],
-            inputs=[],
+            inputs=[
+                io.Combo.Input(
+                    "style",
+                    options=list(STYLES),
+                    default=STYLES[0],
+                    optional=True,  # workflows from before it was there have none
+                    tooltip="How it draws: soft, without outlines, or outlined, pastel with dark lines. "
+                    "outlined is a LoRA on the base model, as with a stylised checkpoint; everything else stays.",
+                ),
+            ],
             outputs=[
                 io.Model.Output(
                     "MODEL", tooltip="The base model: like a Stable Diffusion 1.5 checkpoint, but tiny."
@@ -35,12 +45,12 @@ class DreaMovingLoadTiny(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls) -> str:
+    def fingerprint_inputs(cls, style=STYLES[0]) -> str:
         return tiny_fingerprint()
 
     @classmethod
-    def execute(cls) -> io.NodeOutput:
-        tiny = load_tiny()
+    def execute(cls, style=STYLES[0]) -> io.NodeOutput:
+        tiny = load_tiny(style=style)
         return io.NodeOutput(
             tiny.model,
             tiny.clip,

@@ -1,12 +1,14 @@
 """The files of `workflows/` and `subgraphs/`, each story described once. `python run.py workflows` writes them anew."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..dreamoving_core.batch.client import Client
 from ..dreamoving_core.catalogue.graphs import Asked
 from ..dreamoving_core.catalogue.stories import STORIES as NEEDS
+from ..dreamoving_core.catalogue.stories import STYLE_LORA
 from .blueprint import Blueprint, named
 from .demo import DEMO_GRAPH, DEMO_WORKFLOW, temporary_server
 from .graph import Graph
@@ -39,6 +41,7 @@ FORM = (  # what is set there, in its order
 )
 RESULT = "DreaMovingVideoCombine"
 FULL, TINY = FullKit(), TinyKit()
+OUTLINED = replace(TINY, style="outlined")
 STORIES: dict[str, Story] = {
     story.name: story
     for story in (*DANCES, *STYLES, *SPEEDS, *RETOUCH, PREPARATION, FINISH, EVALUATION, *WAN)
@@ -52,7 +55,8 @@ def emit(object_info: ObjectInfo, root: Path) -> dict[str, str]:
     emitted = {DEMO_WORKFLOW: to_text(demo.ui()), DEMO_GRAPH: to_text(demo.api())}
     emitted[DEMO_WORKFLOW.removesuffix(".json") + APP] = to_text(app(demo))
     for story in STORIES.values():
-        full, tiny = (described(story, kit, object_info, root) for kit in (FULL, TINY))
+        kits = FULL, OUTLINED if STYLE_LORA in NEEDS[story.name] else TINY
+        full, tiny = (described(story, kit, object_info, root) for kit in kits)
         emitted[workflow_path(story)] = to_text(full.ui())
         emitted[api_path(story)] = to_text(full.api())
         emitted[tiny_path(story)] = to_text(tiny.api())

@@ -9,6 +9,7 @@ import comfy.sd
 import folder_paths
 
 from ..errors import WeightsError
+from ..procdance.palette import STYLES
 from ..tiny import files
 from ..tiny.config import TinyConfig
 from ..weights.io import read_weights
@@ -67,10 +68,24 @@ def tiny_model(folder: Path, *, disable_dynamic: bool = False) -> comfy.model_pa
     )
 
 
-def load_tiny(folder: Path | None = None) -> Tiny:
-    """Every network of DreaMoving-Tiny, from `tiny_folder()` unless given. WeightsError for missing or damaged files."""
+def in_style(model: comfy.model_patcher.ModelPatcher, folder: Path) -> comfy.model_patcher.ModelPatcher:
+    """The model with Tiny's style LoRA, which draws as ProcDance's second style does."""
+    path = folder / files.STYLE_LORA
+    if not path.is_file():
+        raise WeightsError(
+            f"The LoRA '{files.STYLE_LORA}' is missing from {folder}. Choose the style {STYLES[0]}, or train it with "
+            "`python run.py train tiny --stage style_lora`."
+        )
+    return comfy.sd.load_lora_for_models(model, None, read_weights(path).state_dict, 1.0, 0.0)[0]
+
+
+def load_tiny(folder: Path | None = None, *, style: str = STYLES[0]) -> Tiny:
+    """Every network of DreaMoving-Tiny, from `tiny_folder()` unless given, drawing in one of `procdance.palette.STYLES`.
+    WeightsError for missing or damaged files."""
     config, folder = TinyConfig(), folder or tiny_folder()
     model, vae = tiny_model(folder), build_vae(tiny_weights(files.AUTOENCODER, folder))
+    if style != STYLES[0]:
+        model = in_style(model, folder)
     fit_colours(model.get_model_object("latent_format"), vae)  # its latents are not SD1.5's
     return Tiny(
         model=model,
@@ -87,5 +102,5 @@ def load_tiny(folder: Path | None = None) -> Tiny:
 def tiny_fingerprint() -> str:
     """Changes when any of the files does."""
     folder = tiny_folder()
-    found = [folder / name for name in files.ALL if (folder / name).is_file()]
+    found = [folder / name for name in (*files.ALL, files.STYLE_LORA) if (folder / name).is_file()]
     return "/".join(f"{path}:{path.stat().st_size}:{path.stat().st_mtime_ns}" for path in found)

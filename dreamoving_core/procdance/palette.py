@@ -7,7 +7,8 @@ from torch import Tensor
 
 from .identity import RGB
 
-STYLES = ("illustration", "cartoon")
+STYLES = ("soft", "outlined")  # by number
+MEDIA = ("illustration", "cartoon")  # what captions call them
 
 
 def restyle(colour: Tensor, style: Tensor | int) -> Tensor:

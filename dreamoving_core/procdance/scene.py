@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .palette import STYLES, restyle
+from .palette import MEDIA, restyle
 from .seeds import Draw
 from .skeleton import SHOTS
 
@@ -108,7 +108,7 @@ def caption(scene: Scene, *, shot: str, style: int) -> str:
         if scene.place in PLACES
         else "before a plain background"
     )
-    return f"{STYLES[style]} of a person dancing {where}, {SHOTS[shot].text}"
+    return f"{MEDIA[style]} of a person dancing {where}, {SHOTS[shot].text}"
 
 
 def draw_scene(scene: Scene, *, style: int, size: int) -> Tensor:

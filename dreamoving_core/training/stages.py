@@ -176,7 +176,7 @@ STYLE_LORA = Stage(  # another base model for the same Content Guider, which doe
     controls=("pose", "pose", "depth"),
     motion=False,
     guidance=True,  # references in the first style: without them, faces keep their colours (docs/results.md)
-    schedule=Schedule(steps=1200, learning_rate=2e-3, ema_decay=0.995, precision="bf16"),
+    schedule=Schedule(steps=2500, learning_rate=2e-3, ema_decay=0.995, precision="bf16"),
     objective=Objective(noise_levels=2),
 )
 CHAIN = (BASE, MOTION16, LONG_FRAME, VIDEO_CONTROL, EXPRESSION)  # each starts from the one before
@@ -211,7 +211,7 @@ SECONDS_PER_STEP = {
     "motion16": 0.6,
     "long_frame": 2.4,
     "video_control": 1.0,
-    "expression": 1.0,
+    "expression": 1.2,
     "image_styles": 0.5,
     "content_guider": 0.5,
     "style_lora": 0.6,

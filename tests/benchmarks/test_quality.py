@@ -2,16 +2,19 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from dreamoving.benchmarks import quality
 from dreamoving.benchmarks._quality_bars import bars, comparisons, falling, floors_that_pass
 from dreamoving.benchmarks._quality_figures import excess_cut, figures, paired, worst
-from dreamoving.benchmarks._quality_report import contact_sheet, report
+from dreamoving.benchmarks._quality_report import contact_sheet, keep_pictures, report, sheets
 from dreamoving.benchmarks._quality_rows import Row, Rows
 from dreamoving.benchmarks._quality_scores import reference_scores, scene_scores
 from dreamoving.benchmarks._quality_truth import CLOTHES, SCENES, Subject, candidates, other_scene, part_of
+from dreamoving.benchmarks._quality_variants import Case, Variant
 from dreamoving.dreamoving_core.errors import InputError
+from einops import rearrange
 from PIL import Image
 
 SETTINGS = {"frames": 16, "clip_frames": 32, "noise": "independent"}
@@ -283,6 +286,25 @@ def test_another_face_keeps_body_dance_and_clothes():
     assert own.moments[0].person.skin != other.moments[0].person.skin
 
 
+def test_a_sheet_shows_each_variant_below_the_truth_in_its_style(tmp_path):
+    case = Case(seed=6000, noise_seed=0, index=0, others=(6000, 6001))
+    variants = [
+        Variant(name="styled", group="x", frames=2, style=1),
+        Variant(name="plain", group="x", frames=2),
+    ]
+    for number, variant in enumerate(variants):
+        keep_pictures(tmp_path, variant, case, torch.full((2, 128, 128, 3), float(number)))
+
+    (path,) = sheets(tmp_path, [case], variants)
+
+    pixels = torch.from_numpy(np.array(Image.open(path)))[16:, 104:] / 255
+    rows = rearrange(pixels, "(n h) w c -> n h w c", h=128)
+    truths = [Subject(seed=6000, frames=2, style=style).truth.images[1] for style in (0, 1)]
+    expected = [truths[0], torch.ones(128, 128, 3), truths[1], torch.zeros(128, 128, 3)]
+    assert len(rows) == 4
+    assert all((row - picture).abs().max() < 0.01 for row, picture in zip(rows, expected, strict=True))
+
+
 def test_a_contact_sheet_has_room_for_every_picture_and_leaves_gaps_white():
     picture = Image.new("RGB", (20, 10), "black")
     sheet = contact_sheet([("one", [picture, None]), ("two", [None, picture])], ["a", "b"])
@@ -304,3 +326,15 @@ def test_a_contact_sheet_has_room_for_every_picture_and_leaves_gaps_white():
 def test_files_that_are_not_there_are_refused_in_words(words, message):
     with pytest.raises(InputError, match=message):
         quality.given_files(quality.arguments(words))
+
+
+def test_tinys_own_style_lora_is_measured_unless_another_is_given(tmp_path):
+    own, other = tmp_path / "dreamoving_tiny_style_lora.safetensors", tmp_path / "other.safetensors"
+    words = ["--tiny", str(tmp_path)]
+
+    assert quality.given_files(quality.arguments(words)).style_lora is None
+    own.touch()
+    other.touch()
+
+    assert quality.given_files(quality.arguments(words)).style_lora == own
+    assert quality.given_files(quality.arguments([*words, "--style-lora", str(other)])).style_lora == other

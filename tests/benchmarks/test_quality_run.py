@@ -6,7 +6,7 @@ import pytest
 from dreamoving.benchmarks import quality
 from dreamoving.benchmarks._quality_graphs import CLIP, find
 from dreamoving.benchmarks._quality_truth import Subject
-from dreamoving.nodes.preprocess import STYLES
+from dreamoving.dreamoving_core.procdance.palette import STYLES
 
 
 class Unchanged:

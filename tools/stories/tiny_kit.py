@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...dreamoving_core.catalogue.graphs import Asked
-from ...dreamoving_core.catalogue.stories import SCAIL, WAN_ANIMATE
+from ...dreamoving_core.catalogue.stories import SCAIL, STYLE_LORA, WAN_ANIMATE
 from ..graph import Node, Output
 from ..layout import Column, Steps
 from .kit import Footage, Kit, Models
@@ -33,6 +33,7 @@ class TinyKit(Kit):
     height: int = SIZE
     seconds: float = 1.0
     rate: float = 8.0
+    style: str = "soft"  # of Tiny and of the clip that it is shown
     window: tuple[int, int] = (8, 2)
     crop: dict[str, Any] = field(  # the whole canvas: Tiny knows its dancers at this distance
         default_factory=lambda: {"width": SIZE, "height": SIZE, "box_width": SIZE, "box_height": SIZE}
@@ -40,10 +41,10 @@ class TinyKit(Kit):
 
     def models(self, steps: Steps, wanted: Sequence[Asked], *, lora: float = 1.0) -> Models:
         with steps.step("Models", width=380) as column:
-            tiny = column.node("DreaMovingLoadTiny")
+            tiny = column.node("DreaMovingLoadTiny", {"style": self.style})
             model, clip = tiny.out("MODEL"), tiny.out("CLIP")
             for asked in wanted:
-                if asked.folders[0] == "loras":
+                if asked.folders[0] == "loras" and asked != STYLE_LORA:  # a style of its own comes with Tiny
                     both = {"model": model, "clip": clip, "strength_model": lora, "strength_clip": lora}
                     node = self.loader(column, "LoraLoader", "lora_name", asked, **both)
                     model, clip = node.out("MODEL"), node.out("CLIP")
@@ -72,8 +73,9 @@ class TinyKit(Kit):
     def footage(self, steps: Steps, *pictures: str, seconds: float | None = None) -> Footage:
         length = min(seconds or self.seconds, 3.0)
         frames = round(length * CLIP_RATE)
+        dancer = {"seed": SEED, "size": SIZE}
         with steps.step("Sample clip") as column:
-            clip = column.node("DreaMovingSampleClip", {"seed": SEED, "frames": frames, "size": SIZE})
+            clip = column.node("DreaMovingSampleClip", {**dancer, "frames": frames, "style": self.style})
             silence = column.node("EmptyAudio", {"duration": frames / CLIP_RATE})
             parts = {"images": clip.out("driving"), "fps": clip.out("frame_rate"), "audio": silence.out()}
             video = column.node("CreateVideo", parts)
@@ -84,11 +86,10 @@ class TinyKit(Kit):
                 made = parts | {"images": clip.out("truth")}
                 found["result"] = column.node("CreateVideo", made, title="A finished video").out()
             if "style" in pictures:
-                styled = {"seed": SEED, "frames": 1, "size": SIZE, "style": "outlined"}
+                styled = {**dancer, "frames": 1, "style": "outlined"}
                 found["style"] = column.node("DreaMovingSampleClip", styled, title="A drawing").out("cloth")
             if "person" in pictures:
-                one = {"seed": SEED, "frames": 1, "size": SIZE}
-                person = column.node("DreaMovingSampleClip", one, title="Somebody else")
+                person = column.node("DreaMovingSampleClip", {**dancer, "frames": 1}, title="Somebody else")
                 found["person"] = person.out("truth")
         return Footage(video=video, prompt=clip.out("caption"), **found)
 
