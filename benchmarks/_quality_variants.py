@@ -103,6 +103,15 @@ def plain(change: Callable[[Graph], Graph]) -> Callable[[Graph, Case], Graph]:
     return lambda graph, case: change(graph)
 
 
+def in_windows_of_16(graph: Graph) -> Graph:
+    return graphs.in_windows(graph, 16)
+
+
+def applied(first: graphs.Change, second: graphs.Change, graph: Graph) -> Graph:
+    """Both changes, one after the other."""
+    return second(first(graph))
+
+
 def still_variants(frames: int) -> Iterator[Variant]:
     """What the issue asks without naming a length: on the first `frames` frames of each clip."""
     new = partial(Variant, frames=frames)
@@ -154,16 +163,21 @@ def motion_variants(frames: int, noise: str, control: Path) -> Iterator[Variant]
         without = plain(lambda g: graphs.control_without_motion(g, control))
         yield new(name="control_motion_off", few=long, change=without)
     if long and not noise:
-        yield new(name="motion_windows", few=True, change=plain(lambda g: graphs.in_windows(g, 16)))
+        yield new(name="motion_windows", few=True, change=plain(in_windows_of_16))
         yield new(name="motion_stretch", few=True, change=plain(graphs.stretched))
 
 
 def file_variants(frames: int, given: Files) -> Iterator[Variant]:
     """What needs a file beside Tiny."""
     for name, path in given.motions:
-        change = plain(partial(graphs.with_motion_file, path=path))
-        yield Variant(name=f"motion_{name}", group="motion16", frames=16, change=change)
-        yield Variant(name=f"motion_{name}", group="motion64", frames=64, change=change)
+        seed, blocks = name.startswith("seed"), partial(graphs.with_motion_file, path=path)
+        new = partial(Variant, few=not seed)  # a training seed has a bar, others are rows beside it
+        yield new(name=f"motion_{name}", group="motion16", frames=16, change=plain(blocks))
+        yield new(name=f"motion_{name}", group="motion64", frames=64, change=plain(blocks))
+        for way, change in (("windows", in_windows_of_16), ("stretch", graphs.stretched)):
+            if not seed:
+                put = partial(applied, blocks, change)
+                yield new(name=f"motion_{name}_{way}", group="motion64", frames=64, change=plain(put))
     if given.stage3:
         yield Variant(
             name="face_stage3", group="expression", frames=frames, shot="face",

@@ -178,6 +178,14 @@ def test_files_of_the_command_line_replace_one_part_each(base):
         0,
         {"path": "s2"},
     )
+    for way, expected in (
+        ("stretch", {"DreaMovingApplyMotion.positions": "stretch"}),
+        ("windows", {"DreaMovingSampler.context_length": 16}),
+    ):
+        other = variants[f"motion_stage2_{way}/64"].graph(base, CASE)
+        assert different(resolved(moving), resolved(other)) == expected
+    seeds = found_variants(motions=(("seed1", Path("s1")), ("stage2", Path("s2"))))
+    assert [seeds[f"motion_{name}/64"].few for name in ("seed1", "stage2")] == [False, True]
     styled = variants["other_base/16"].graph(base, CASE)
     lora = styled[graphs.find(styled, graphs.MOTION)]["inputs"]["model"]
     assert styled[lora[0]]["inputs"] == {"model": ["2", 0], "clip": ["2", 1], "path": "lora"}
