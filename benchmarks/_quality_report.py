@@ -96,7 +96,8 @@ def keep_pictures(folder: Path, variant: Variant, case: Case, result: Tensor) ->
 
 
 def sheets(folder: Path, cases: Sequence[Case], variants: Sequence[Variant]) -> Iterator[Path]:
-    """One contact sheet per length (a row per variant, below the truth in its style; a column per clip) and one GIF per length, side by side."""
+    """One contact sheet per length (a row per variant, below the truth in its style; a column per clip) and one GIF per
+    length, side by side."""
     shown = [case for case in cases if case.index < SHOWN and case.noise_seed == cases[0].noise_seed]
     for frames, shot in sorted({(v.frames, v.shot) for v in variants}):
         some = [v for v in variants if v.frames == frames and v.shot == shot]

@@ -16,8 +16,8 @@ import numpy as np
 
 VERSION = "0.0.10"
 PACKAGES = (
-    f"controlnet_aux=={VERSION}", "matplotlib", "cycler", "kiwisolver", "contourpy", "python-dateutil", "six", "pyparsing", "fonttools",
-    "packaging",
+    f"controlnet_aux=={VERSION}", "matplotlib", "cycler", "kiwisolver", "contourpy", "python-dateutil", "six", "pyparsing",
+    "packaging", "fonttools",
 )  # fmt: skip
 
 

@@ -23,9 +23,8 @@ STD = (0.26862954, 0.26130258, 0.27577711)
 
 # Per branch: pictures n c h w (uint8), two colours n 6 in [0, 1], class numbers n k
 References = dict[str, tuple[Tensor, Tensor, Tensor]]
-StylePairs = dict[
-    str, tuple[Tensor, Tensor]
-]  # per branch: the same people n c h w (uint8) in the first style, in another
+# Per branch: the same people n c h w (uint8) in the first style, in another
+StylePairs = dict[str, tuple[Tensor, Tensor]]
 
 
 def references_of(dances: DanceSet, rows: Tensor) -> References:

@@ -22,9 +22,7 @@ class Objective:
     drop_control: float = 0.1
     drop_all: float = 0.0  # text, face and cloth together [IPA]
     shared_noise: float = 0.0  # probability that all frames of a clip start from one noise; [AD] 0
-    own_noise: float = (
-        0.0  # of the variance there: what each frame has alone ("mixed noise", arXiv 2305.10474)
-    )
+    own_noise: float = 0.0  # of such noise: the share of each frame's own in its variance, arXiv 2305.10474
     timestep_power: float = 0.7  # below 1: more draws at high noise, where layout and colours are decided
     weighting: Literal["uniform", "min_snr"] = "uniform"  # of the loss over noise levels
     snr_gamma: float = 5.0  # of min_snr, arXiv 2303.09556

@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 CROPS = 24  # of 64 x 64 pixels in a batch of the autoencoder
 PICTURES = 4000  # to take crops from
-STYLES = (0, 0, 1)  # of those: what the autoencoder cannot draw, no LoRA can [ours]
+MIX = (0, 0, 1)  # drawing styles of those, in turn: what the autoencoder cannot draw, no LoRA can [ours]
 REFERENCES = 48  # dancers in a batch of the image encoder
 PAIRS = 3000  # people who are drawn in both styles
 PEOPLE, FACES = 400, 6  # of the face recogniser: people, pictures of each
@@ -103,7 +103,7 @@ class TinyRun:
         return stages.with_settings(stages.SCHEDULES[name], self.settings)
 
     def pool(self, *, first_seed: int) -> tuple[Tensor, Tensor]:
-        return picture_pool(count=DRY_CLIPS if self.dry else PICTURES, first_seed=first_seed, styles=STYLES)
+        return picture_pool(count=DRY_CLIPS if self.dry else PICTURES, first_seed=first_seed, styles=MIX)
 
     def autoencoder(self) -> None:
         """Encoder and decoder together."""
