@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..bridge.trainable import new_autoencoder
 from .dances import as_floats
 from .draws import normals
+from .precision import autocast
 
 LATENT_SCALE = (
     0.18215  # [SD15] model latents = VAE latents x 0.18215; TAESD's encoder gives model latents directly
@@ -55,10 +56,10 @@ class AutoencoderLoss(nn.Module):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         device = next(self.decoder.parameters()).device
         pictures = pictures.to(device).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(pictures.device.type, torch.bfloat16), torch.set_grad_enabled(self.learn_encoder):
+        with autocast(pictures.device), torch.set_grad_enabled(self.learn_encoder):
             latents = self.encoder(pictures).float()
         noise = normals(generators, *latents.shape[1:]).to(latents) * self.latent_noise
-        with torch.autocast(pictures.device.type, torch.bfloat16):
+        with autocast(pictures.device):
             restored = self.decoder(latents + noise)
         error = restored.float() - pictures
         spread = (latents.square().mean() - 1).square()

@@ -17,10 +17,12 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from .precision import autocast
+
 log = logging.getLogger(__name__)
 
 SHOTS = ("whole",) * 7 + ("half",) * 2 + ("face",)  # mostly what the demo shows [ours]
-CLOSE_UPS = ("face",) * 5 + ("half",) * 2 + ("whole",) * 3  # where expressions can be seen [ours]
+CLOSE_UPS = ("face",) * 3 + ("half",) * 2 + ("whole",) * 5  # expressions can be seen, and what moves [ours]
 TENSORS = ("images", "pose", "depth", "person", "face", "cloth", "caption", "colours", "kinds")
 
 
@@ -78,6 +80,6 @@ def encode_pictures(encoder: Callable[[Tensor], Tensor], pictures: Tensor, *, ch
     """Model latents of `f c h w` pictures in [0, 1]."""
     latents = []
     for part in pictures.split(chunk):
-        with torch.autocast(part.device.type, torch.bfloat16):
+        with autocast(part.device):
             latents.append(encoder(part.contiguous(memory_format=torch.channels_last)).float())
     return torch.cat(latents)

@@ -25,6 +25,7 @@ from ..weights.io import write_weights
 from .dances import as_bytes, as_floats
 from .draws import rows_drawn, uniforms
 from .export import LICENSE, half
+from .precision import autocast
 from .rendering import picture_moment
 from .schedule import Schedule
 from .trainer import Trainer, new_accelerator
@@ -135,7 +136,7 @@ def depth_loss(predicted: Tensor, truth: Tensor) -> tuple[Tensor, dict[str, floa
 
 
 class DepthLoss(nn.Module):
-    """What one step learns from; the convolutions run in bfloat16."""
+    """What one step learns from; the convolutions run in bfloat16 where that pays."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -143,7 +144,7 @@ class DepthLoss(nn.Module):
 
     def forward(self, pixels: Tensor, truth: Tensor) -> tuple[Tensor, dict[str, float]]:
         pixels = pixels.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(pixels.device.type, torch.bfloat16):
+        with autocast(pixels.device):
             metric = self.network(pixels).predicted_depth
         return depth_loss((FAR - metric.float()) / (FAR - NEAR), truth)
 

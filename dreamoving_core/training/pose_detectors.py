@@ -15,6 +15,7 @@ from .detector_batches import Crops, Scenes, draw_crops, draw_scenes
 from .detector_networks import BINS, SIGMA, STRIDES, PersonNetwork, PointNetwork
 from .detector_pictures import DrawnDancers, load_or_draw
 from .draws import sample_generator
+from .precision import autocast
 from .schedule import Schedule
 from .trainer import Trainer, new_accelerator, save_atomically
 
@@ -41,7 +42,7 @@ class PointLoss(nn.Module):
         self.network = network
 
     def forward(self, crops: Crops) -> tuple[Tensor, dict[str, Tensor]]:
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast(crops.pictures.device):
             answers = self.network(crops.pictures)
         visible, losses, found = crops.points[..., 2], [], []
         for axis, logits in enumerate(answers):
@@ -69,7 +70,7 @@ class PersonLoss(nn.Module):
         self.network = network
 
     def forward(self, scenes: Scenes) -> tuple[Tensor, dict[str, Tensor]]:
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast(scenes.pictures.device):
             answers = self.network(scenes.pictures)
         targets, positive, counts = cell_targets(scenes.boxes, size=scenes.pictures.shape[-1])
         scores = functional.binary_cross_entropy_with_logits(

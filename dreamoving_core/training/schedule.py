@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-Precision = Literal["no", "bf16"]
+from .precision import Precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class Schedule:
     ema_decay: float = 0.998  # 0: no average is kept
     clip_norm: float = 1.0
     accumulate: int = 1  # passes per step
-    precision: Precision = "no"  # autocast, where `accelerate launch` does not say otherwise
+    precision: Precision = "no"  # where `accelerate launch` does not say otherwise
     checkpoint_every: int = 200
     preview_every: int = 0  # 0: none
 

@@ -100,7 +100,7 @@ BASE = Stage(
     controls=("pose", "pose", "depth"),
     motion=False,
     guidance=True,
-    schedule=Schedule(steps=8000, learning_rate=1.5e-3, precision="bf16"),
+    schedule=Schedule(steps=8000, learning_rate=1.5e-3, precision="auto"),
     objective=Objective(noise_levels=2),
 )
 MOTION16 = Stage(  # stands in for AnimateDiff's motion module, from which the paper starts [DM §2.2]
@@ -112,7 +112,7 @@ MOTION16 = Stage(  # stands in for AnimateDiff's motion module, from which the p
     motion=True,
     guidance=False,
     init="new motion",
-    schedule=Schedule(steps=3000, learning_rate=1e-3, ema_decay=0.995, precision="bf16"),
+    schedule=Schedule(steps=3000, learning_rate=1e-3, ema_decay=0.995, precision="auto"),
     objective=MOVING,
 )
 LONG_FRAME = Stage(
@@ -123,7 +123,7 @@ LONG_FRAME = Stage(
     controls=("none",),  # no control, no image guidance [DM §2.4.2]
     motion=True,
     guidance=False,
-    schedule=Schedule(steps=1000, learning_rate=5e-4, warmup=50, ema_decay=0.99, precision="bf16"),
+    schedule=Schedule(steps=1000, learning_rate=5e-4, warmup=50, ema_decay=0.99, precision="auto"),
     objective=MOVING,
 )
 VIDEO_CONTROL = Stage(
@@ -137,7 +137,7 @@ VIDEO_CONTROL = Stage(
     init="control from motion",
     pose_jitter=TINY_JITTER,
     pose_dropout=DROPOUT,
-    schedule=Schedule(steps=2000, learning_rate=5e-4, warmup=50, ema_decay=0.99, precision="bf16"),
+    schedule=Schedule(steps=2000, learning_rate=5e-4, warmup=50, ema_decay=0.99, precision="auto"),
     objective=replace(MOVING, drop_control=0.0),
 )
 EXPRESSION = Stage(
@@ -151,7 +151,7 @@ EXPRESSION = Stage(
     guidance=True,
     pose_jitter=TINY_JITTER,
     pose_dropout=DROPOUT,
-    schedule=Schedule(steps=3000, learning_rate=1e-3, warmup=50, ema_decay=0.995, precision="bf16"),
+    schedule=Schedule(steps=3000, learning_rate=1e-3, warmup=50, ema_decay=0.995, precision="auto"),
     # half of it the demo's noise, all but a share: without that, what differs between frames is always the truth
     objective=replace(MOVING, drop_control=0.0, shared_noise=0.5, own_noise=0.2),
 )
@@ -163,7 +163,7 @@ CONTENT_GUIDER = Stage(  # on its own, as the paper has it: to compare what it i
     controls=("pose", "pose", "depth"),
     motion=False,
     guidance=True,
-    schedule=Schedule(steps=1500, learning_rate=5e-4, ema_decay=0.995, precision="bf16"),
+    schedule=Schedule(steps=1500, learning_rate=5e-4, ema_decay=0.995, precision="auto"),
     objective=Objective(noise_levels=2, drop_identity=0.1),
 )
 STYLE_LORA = Stage(  # another base model for the same Content Guider, which does not learn
@@ -176,7 +176,7 @@ STYLE_LORA = Stage(  # another base model for the same Content Guider, which doe
     controls=("pose", "pose", "depth"),
     motion=False,
     guidance=True,  # references in the first style: without them, faces keep their colours (docs/results.md)
-    schedule=Schedule(steps=2500, learning_rate=2e-3, ema_decay=0.995, precision="bf16"),
+    schedule=Schedule(steps=2500, learning_rate=2e-3, ema_decay=0.995, precision="auto"),
     objective=Objective(noise_levels=2),
 )
 CHAIN = (BASE, MOTION16, LONG_FRAME, VIDEO_CONTROL, EXPRESSION)  # each starts from the one before

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError, MissingPackageError
 from .draws import sample_generator
+from .precision import autocast
 from .run_log import RunLog
 from .schedule import Ema, Schedule, adamw
 
@@ -162,9 +163,9 @@ class Trainer:
 
     def autocast(self) -> AbstractContextManager:
         """The stage's precision, unless Accelerate was told one of its own."""
-        if self.accelerator.mixed_precision != "no" or self.schedule.precision == "no":
+        if self.accelerator.mixed_precision != "no":
             return nullcontext()
-        return torch.autocast(self.accelerator.device.type, torch.bfloat16)
+        return autocast(self.accelerator.device, self.schedule.precision)
 
     def refuse_nonsense(self, figures: dict[str, float | Tensor]) -> None:
         """A run that has blown up must not overwrite its last good checkpoint."""

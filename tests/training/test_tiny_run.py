@@ -63,7 +63,7 @@ def test_the_expression_stage_sees_faces_and_the_style_the_other_drawing():
     cartoon = set_of(STAGES["style_lora"]).draw(1)
     close = SetSpec(frames=2, shots=("face",)).draw(1)
 
-    assert faces.count("face") == 10
+    assert faces.count("face") == 6
     assert cartoon.captions[0].startswith("cartoon of a person")
     assert (cartoon.images.shape[:2], close.images.shape[:2]) == ((1, 1), (1, 2))
     assert close.captions[0].endswith("close-up")
