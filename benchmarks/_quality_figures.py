@@ -77,8 +77,10 @@ def sources(rows: Rows, *, frames: int, clip_frames: int, noise: str) -> Iterato
         for metric in ("expression_error", "mouth_error", "eyes_error", "brows_error"):
             yield metric + mark, Source(variant=name + some, metric=metric)
     for name in ("identity", "clip_only"):
-        for metric in ("face_retrieval", "face_error", "cloth_retrieval"):
+        for metric in ("face_retrieval", "face_rank", "face_error"):
             yield f"{metric}_{name}", Source(variant=name + some, metric=metric)
+    gallery = f"autoencoder_gallery{some}"
+    yield "face_retrieval_gallery_autoencoder", Source(variant=gallery, metric="face_retrieval")
     for metric in PLAIN[:15]:
         yield f"{metric}_peer", Source(variant=f"peer{some}", metric=metric)
         yield f"{metric}_beside_peer", Source(variant=base, metric=metric)

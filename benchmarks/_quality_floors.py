@@ -67,6 +67,12 @@ def mean_pose_error(subject: Subject, pose: Tensor) -> float:
     return point_error(guess, truth[..., :2], truth[..., 2], height=subject.spec.size)
 
 
+def gallery_floor(case: Case, frames: int, *, autoencode: Autoencode) -> Scores:
+    """How well the autoencoder's own picture of somebody else's face is found among many."""
+    changed = swapped(Subject(seed=case.seed, frames=frames, shot="face"), case)
+    return reference_scores(changed.shown_by(autoencode), changed, case.gallery, branches=("face",))
+
+
 def long_floor(case: Case, frames: int, *, autoencode: Autoencode, shot: str = "whole") -> Scores:
     """The autoencoder alone on a clip of another length or shot."""
     own = Subject(seed=case.seed, frames=frames, shot=shot)

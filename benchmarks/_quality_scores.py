@@ -1,6 +1,7 @@
 """Every figure of one result of the quality benchmark against its truth. Clips: f h w c in [0, 1]."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -65,14 +66,17 @@ def scene_scores(result: Tensor, subject: Subject) -> Scores:
     }
 
 
-def reference_scores(result: Tensor, subject: Subject, seeds: tuple[int, ...]) -> Scores:
+def reference_scores(
+    result: Tensor, subject: Subject, seeds: tuple[int, ...], *, branches: Sequence[str] = ("cloth", "face")
+) -> Scores:
     """Whether the result is nearest to the clothes and the face that it was shown, among those of all `seeds`.
 
     The subject's `clothes_seed` and `face_seed` (its own seed if unset) are the right answers. `…_rank`: how many
     others are nearer.
     """
-    scores = {}
-    for branch, right in (("cloth", subject.clothes_seed), ("face", subject.face_seed)):
+    scores, asked = {}, {"cloth": subject.clothes_seed, "face": subject.face_seed}
+    for branch in branches:
+        right = asked[branch]
         number = seeds.index(subject.seed if right is None else right)
         images, mask = candidates(subject, seeds, branch)
         away = distances(result[subject.few], list(images), mask)

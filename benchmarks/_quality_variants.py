@@ -12,6 +12,7 @@ from ._quality_truth import Subject, drawn_once, other_scene
 
 OTHER_DANCE = 500_009  # added to a clip's seed: another dance by the same person
 ALPHAS = (0.25, 0.5, 0.75)  # 0 is the variant "text", 1 the variant "base"
+GALLERY = 192  # faces, where a recogniser is asked: among 24, hair and skin alone find the right one
 GROUPS = (
     "full", "control", "content", "caption", "modes", "alpha", "motion16", "motion64", "depth", "style", "expression",
     "poses", "peer", "identity",
@@ -26,6 +27,11 @@ class Case:
     noise_seed: int
     index: int
     others: tuple[int, ...]
+
+    @property
+    def gallery(self) -> tuple[int, ...]:
+        """Many more people than there are clips."""
+        return (*self.others, *range(self.others[-1] + 1, self.others[0] + GALLERY))
 
     @property
     def somebody_else(self) -> int:
@@ -44,7 +50,7 @@ class Variant:
     style: int = 0  # of the truth
     drawn: int = 0  # style of the driving clip, its references and its caption
     noise: str = ""  # "": as the demo
-    judge: tuple[str, ...] = ()  # "scene", "references"
+    judge: tuple[str, ...] = ()  # "scene", "references", "gallery"
     few: bool = False  # a row beside the bars: on some clips only, from one noise
     truth: Callable[[Subject, Case], Subject] = lambda subject, case: subject
 
@@ -196,9 +202,10 @@ def file_variants(frames: int, given: Files) -> Iterator[Variant]:
                 name=name,
                 group="identity",
                 frames=frames,
+                shot="face",  # a face of twelve pixels has no identity but its colours
                 change=change,
                 truth=swapped,
-                judge=("references",),
+                judge=("gallery",),
             )
     if given.peer:
         yield Variant(

@@ -7,7 +7,8 @@ as they come: a run that was cut goes on. `--only` measures some groups, `--tiny
 import argparse
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,7 +18,7 @@ from ..dreamoving_core.bridge.tiny_files import tiny_folder
 from ..dreamoving_core.errors import DreaMovingError, InputError
 from ..dreamoving_core.tiny.files import STYLE_LORA
 from ._quality_figures import figures
-from ._quality_floors import NO_NOISE, floors, long_floor, train_mean
+from ._quality_floors import NO_NOISE, floors, gallery_floor, long_floor, train_mean
 from ._quality_graphs import CLIP, LOADER, SAMPLER, Files, find, with_tiny
 from ._quality_loaders import LOADERS, file_digest, fingerprint, new_runner
 from ._quality_report import keep_pictures, report, sheets, written
@@ -120,14 +121,21 @@ class Bench:
                 self.add(f"{name}/{frames}", case, NO_NOISE, scores)
         for length, shot in sorted({(v.frames, v.shot) for v in self.variants} - {(frames, "whole")}):
             name = f"autoencoder{'' if shot == 'whole' else f'_{shot}'}/{length}"
-            if (name, case.seed, NO_NOISE) not in self.rows:
-                scores = long_floor(case, length, autoencode=self.autoencode, shot=shot)
-                self.add(name, case, NO_NOISE, scores)
+            self.add_once(
+                name, case, partial(long_floor, case, length, autoencode=self.autoencode, shot=shot)
+            )
+        frames = self.args.frames
         if any(v.shot == "face" for v in self.variants):
-            name = f"truth_face/{self.args.frames}"
-            if (name, case.seed, NO_NOISE) not in self.rows:
-                scores = long_floor(case, self.args.frames, autoencode=lambda pictures: pictures, shot="face")
-                self.add(name, case, NO_NOISE, scores)
+            unchanged = partial(long_floor, case, frames, autoencode=lambda pictures: pictures, shot="face")
+            self.add_once(f"truth_face/{frames}", case, unchanged)
+        if any("gallery" in v.judge for v in self.variants):
+            found = partial(gallery_floor, case, frames, autoencode=self.autoencode)
+            self.add_once(f"autoencoder_gallery/{frames}", case, found)
+
+    def add_once(self, name: str, case: Case, measure: Callable[[], Scores]) -> None:
+        """What needs no noise, if it is missing."""
+        if (name, case.seed, NO_NOISE) not in self.rows:
+            self.add(name, case, NO_NOISE, measure())
 
     def add(self, key: str, case: Case, noise_seed: int, scores: Scores) -> None:
         self.rows.add(Row(variant=key, clip=case.seed, noise_seed=noise_seed, scores=scores))
@@ -145,6 +153,8 @@ def judged(result: Tensor, variant: Variant, case: Case) -> Scores:
         scores |= scene_scores(result, subject)
     if "references" in variant.judge:
         scores |= reference_scores(result, variant.asked(case), case.others)
+    if "gallery" in variant.judge:
+        scores |= reference_scores(result, variant.asked(case), case.gallery, branches=("face",))
     return scores
 
 

@@ -8,6 +8,7 @@ import torch
 from dreamoving.benchmarks import quality
 from dreamoving.benchmarks._quality_bars import bars, comparisons, falling, floors_that_pass
 from dreamoving.benchmarks._quality_figures import excess_cut, figures, paired, worst
+from dreamoving.benchmarks._quality_floors import gallery_floor
 from dreamoving.benchmarks._quality_report import contact_sheet, keep_pictures, report, sheets
 from dreamoving.benchmarks._quality_rows import Row, Rows
 from dreamoving.benchmarks._quality_scores import reference_scores, scene_scores
@@ -265,6 +266,18 @@ def test_the_judge_of_references_finds_whose_clothes_and_face_are_shown():
     ):
         scores = reference_scores(shown.truth.images, asked, SEEDS)
         assert (scores["cloth_retrieval"], scores["face_retrieval"]) == (cloth, face)
+
+
+def test_a_face_is_found_among_many_more_than_there_are_clips():
+    case = Case(seed=6001, noise_seed=0, index=1, others=SEEDS)
+
+    assert len(set(case.gallery)) == len(case.gallery) == 192
+    assert case.gallery[:3] == SEEDS
+    sharp = gallery_floor(case, 1, autoencode=lambda pictures: pictures)
+    assert sharp == {"face_retrieval": 1, "face_rank": 0}
+    grey = gallery_floor(case, 1, autoencode=lambda pictures: torch.full_like(pictures, 0.5))
+    assert grey["face_retrieval"] == 0
+    assert grey["face_rank"] > 10
 
 
 def test_candidates_differ_in_their_branch_alone():

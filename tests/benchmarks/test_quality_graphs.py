@@ -205,9 +205,8 @@ def test_the_supplement_is_compared_with_the_same_training_without_it(base):
     folder, face = Path("with"), found[graphs.find(found, graphs.ENCODE_FACE)]
     assert set(difference.values()) == {str(folder / files.CONTENT_GUIDER), ("BenchEncodeFace", 0)}
     assert face["inputs"]["recogniser"] == str(folder / files.FACE_RECOGNISER)
-    swapped = {
-        **different(resolved(graphs.clip_of(base, seed=6001, noise_seed=3, frames=16)), resolved(plain))
-    }
+    shown = graphs.clip_of(base, seed=6001, noise_seed=3, frames=16, shot="face")
+    swapped = different(resolved(shown), resolved(plain))
     assert swapped["DreaMovingSampleClip.seed"] == CASE.somebody_else
     assert ("BenchLoadGuider", 0) in swapped.values()
     assert variants["identity/16"].subject(CASE).face_seed == CASE.somebody_else
