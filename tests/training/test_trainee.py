@@ -94,6 +94,16 @@ def test_what_is_dropped_has_no_say(networks):
         assert torch.equal(module(batch, generators())[0], module(changed, generators())[0])
 
 
+def test_the_expression_stage_often_sees_what_guidance_subtracts(networks):
+    module = networks.trainee(stages.STAGES["expression"].objective, motion=True)
+
+    keep = module.draw_keeps(generators(400))
+
+    nothing = ~(keep["text"] | keep["face"] | keep["cloth"])
+    assert 0.2 < nothing.float().mean() < 0.3
+    assert keep["control"].all()
+
+
 @pytest.mark.parametrize("part", ["face", "cloth", "control", "caption"])
 def test_what_is_kept_has_a_say(part, networks):
     module = networks.trainee(KEEP_ALL, motion=False)
