@@ -104,7 +104,7 @@ def bars(mean: Means, values: Values, *, noise: str) -> Iterator[Bar]:
     for mark, share in (("", 0.25), ("_64", 0.15)):
         for kind in ("", f"_{noise}"):
             yield from motion_bars(mean, values, mark=mark, kind=kind, share=share)
-        yield from seed_bars(values, mark=mark, share=share)
+            yield from seed_bars(values, mark=mark, kind=kind, share=share)
     identity = paired(values, "face_retrieval_identity", "face_retrieval_clip_only")
     if identity is not None:
         gain = identity[0]
@@ -112,12 +112,17 @@ def bars(mean: Means, values: Values, *, noise: str) -> Iterator[Bar]:
         yield Bar(number=10, text=text, holds=gain.low > 0)
 
 
-def seed_bars(values: Values, *, mark: str, share: float) -> Iterator[Bar]:
+def motion_title(mark: str, kind: str) -> str:
+    return f"{64 if mark else 16} frames{kind.replace('_', ', noise ')}"
+
+
+def seed_bars(values: Values, *, mark: str, kind: str, share: float) -> Iterator[Bar]:
     """The same for motion blocks of other training seeds (`--motion seed1=FILE`), and for all seeds together."""
-    title = f"{64 if mark else 16} frames"
+    title = motion_title(mark, kind)
     for metric in ("warp_error", "delta_flicker"):
-        own, off, floor = f"{metric}{mark}", f"{metric}_motion_off{mark}", f"{metric}_floor{mark}"
-        seeds = sorted(n for n in values if re.fullmatch(rf"{metric}_seed\d+{mark}", n))
+        own, off = f"{metric}{kind}{mark}", f"{metric}_motion_off{kind}{mark}"
+        floor = f"{metric}_floor{mark}"
+        seeds = sorted(n for n in values if re.fullmatch(rf"{metric}_seed\d+{kind}{mark}", n))
         if not seeds or own not in values:
             continue
         clips = set.intersection(*(set(values[name]) for name in (own, *seeds)))
@@ -136,7 +141,7 @@ def cut_bar(title: str, metric: str, cut: Interval, share: float) -> Bar:
 
 def motion_bars(mean: Means, values: Values, *, mark: str, kind: str, share: float) -> Iterator[Bar]:
     """Must-show 5 for one length and one kind of noise."""
-    title = f"{64 if mark else 16} frames{kind.replace('_', ', noise ')}"
+    title = motion_title(mark, kind)
     for metric in ("warp_error", "delta_flicker"):
         names = f"{metric}{kind}{mark}", f"{metric}_motion_off{kind}{mark}", f"{metric}_floor{mark}"
         cut = excess_cut(values, *names)

@@ -173,12 +173,15 @@ def motion_variants(frames: int, noise: str, control: Path) -> Iterator[Variant]
         yield new(name="motion_stretch", few=True, change=plain(graphs.stretched))
 
 
-def file_variants(frames: int, given: Files) -> Iterator[Variant]:
-    """What needs a file beside Tiny."""
+def file_variants(frames: int, noise: str, given: Files) -> Iterator[Variant]:
+    """What needs a file beside Tiny. `noise`: the kind that the demo does not use."""
     for name, path in given.motions:
         seed, blocks = name.startswith("seed"), partial(graphs.with_motion_file, path=path)
         new = partial(Variant, few=not seed)  # a training seed has a bar, others are rows beside it
         yield new(name=f"motion_{name}", group="motion16", frames=16, change=plain(blocks))
+        yield new(
+            name=f"motion_{name}_{noise}", group="motion16", frames=16, noise=noise, change=plain(blocks)
+        )
         yield new(name=f"motion_{name}", group="motion64", frames=64, change=plain(blocks))
         for way, change in (("windows", in_windows_of_16), ("stretch", graphs.stretched)):
             if not seed:
@@ -229,4 +232,4 @@ def all_variants(*, frames: int, clip_frames: int, noise: str, given: Files, fol
         Variant(name="face", group="expression", frames=frames, shot="face"),
         Variant(name="face_motion_off", group="expression", frames=frames, shot="face", change=still),
     ]
-    return [*found, *file_variants(frames, given)]
+    return [*found, *file_variants(frames, noise, given)]

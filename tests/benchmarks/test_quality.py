@@ -183,6 +183,15 @@ def test_other_training_seeds_are_judged_one_by_one_and_together():
     worse = values | {"warp_error_seed2": {c: [0.085] for c in clips}}
     again = [bar for bar in bars({}, worse, noise="independent") if "seed" in bar.text]
     assert [bar.holds for bar in again].count(False) == 1
+    other_noise = {
+        n.replace("_seed1", "_seed1_independent"): v for n, v in values.items() if "_seed2" not in n
+    }
+    other_noise |= {f"{m}_independent": values[m] for m in ("warp_error", "delta_flicker")}
+    other_noise |= {
+        f"{m}_motion_off_independent": values[f"{m}_motion_off"] for m in ("warp_error", "delta_flicker")
+    }
+    there = [bar.text for bar in bars({}, other_noise, noise="independent") if "seed" in bar.text]
+    assert [text[:40] for text in there[::2]] == ["16 frames, noise independent, 2 training"] * 2
 
 
 def test_the_supplement_must_surely_find_more_faces():

@@ -186,6 +186,8 @@ def test_files_of_the_command_line_replace_one_part_each(base):
         assert different(resolved(moving), resolved(other)) == expected
     seeds = found_variants(motions=(("seed1", Path("s1")), ("stage2", Path("s2"))))
     assert [seeds[f"motion_{name}/64"].few for name in ("seed1", "stage2")] == [False, True]
+    noises = [seeds[f"motion_seed1{kind}/16"].graph(base, CASE) for kind in ("", "_independent")]
+    assert different(*map(resolved, noises)) == {"DreaMovingSampler.noise": "independent"}
     styled = variants["other_base/16"].graph(base, CASE)
     lora = styled[graphs.find(styled, graphs.MOTION)]["inputs"]["model"]
     assert styled[lora[0]]["inputs"] == {"model": ["2", 0], "clip": ["2", 1], "path": "lora"}
