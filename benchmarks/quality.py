@@ -29,6 +29,9 @@ from .graph import GraphRunner, load_graph
 
 FIRST_CLIP = 6000  # the demo's own seeds and those that its settings were found on lie below
 PEOPLE = 24
+OTHER_SEEDS = Path(__file__).with_name(
+    "weights"
+)  # seed1.safetensors: Tiny's motion blocks of another training seed
 FOLDERS = ("tiny", "peer", "identity", "clip_only")  # options that each take a whole Tiny
 SECONDS_PER_FRAME = 0.55  # of one core, sampled in 10 steps and decoded; only for the first estimate
 
@@ -175,7 +178,12 @@ def arguments(argv: list[str]) -> argparse.Namespace:
         "--style-lora", type=Path, help="a LoRA that draws in the second style (default: Tiny's)"
     )
     parser.add_argument("--stage3", type=Path, help="the motion blocks before the expression stage")
-    parser.add_argument("--motion", nargs="+", default=[], metavar="NAME=FILE", help="other motion blocks")
+    parser.add_argument(
+        "--motion",
+        nargs="+",
+        metavar="NAME=FILE",
+        help="other motion blocks (default: those of other training seeds that lie here)",
+    )
     parser.add_argument("--peer", type=Path, help="a folder with the peer-wiring baseline's files")
     parser.add_argument("--identity", type=Path, help="a folder with a Tiny that has a face recogniser")
     parser.add_argument("--clip-only", type=Path, help="a folder with the same Tiny without it")
@@ -188,7 +196,8 @@ def arguments(argv: list[str]) -> argparse.Namespace:
 
 def given_files(args: argparse.Namespace) -> Files:
     """The files of the command line. InputError for one that is not there, in the command line's words."""
-    motions = [word.partition("=") for word in args.motion]
+    seeds = [] if args.tiny else [f"{p.stem}={p}" for p in sorted(OTHER_SEEDS.glob("seed*.safetensors"))]
+    motions = [word.partition("=") for word in (seeds if args.motion is None else args.motion)]
     wrong = [name for name, sign, path in motions if not (name and sign and path)]
     if wrong:
         raise InputError(

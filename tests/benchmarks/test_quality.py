@@ -360,3 +360,16 @@ def test_tinys_own_style_lora_is_measured_unless_another_is_given(tmp_path):
 
     assert quality.given_files(quality.arguments(words)).style_lora == own
     assert quality.given_files(quality.arguments([*words, "--style-lora", str(other)])).style_lora == other
+
+
+def test_other_training_seeds_of_the_shipped_tiny_are_measured_unless_other_blocks_are_named(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(quality, "OTHER_SEEDS", tmp_path)
+    path = tmp_path / "seed1.safetensors"
+    path.touch()
+
+    assert quality.given_files(quality.arguments([])).motions == (("seed1", path),)
+    assert quality.given_files(quality.arguments(["--tiny", str(tmp_path)])).motions == ()
+    named = quality.given_files(quality.arguments(["--motion", f"stage2={path}"]))
+    assert named.motions == (("stage2", path),)
