@@ -19,7 +19,7 @@ from ._quality_variants import Case, Variant
 
 Values = dict[str, dict[int, list[float]]]
 SHOWN = 8  # clips on a contact sheet
-BAR, LEFT = 16, 104  # pixels, for the words above the columns and before the rows
+BAR, LEFT = 16, 190  # pixels, for the words above the columns and before the rows
 WORST = (
     "psnr_person",
     "joint_error",
