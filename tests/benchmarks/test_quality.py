@@ -319,7 +319,7 @@ def test_a_sheet_shows_each_variant_below_the_truth_in_its_style(tmp_path):
 
     (path,) = sheets(tmp_path, [case], variants)
 
-    pixels = torch.from_numpy(np.array(Image.open(path)))[16:, 104:] / 255
+    pixels = torch.from_numpy(np.array(Image.open(path)))[16:, 190:] / 255
     rows = rearrange(pixels, "(n h) w c -> n h w c", h=128)
     truths = [Subject(seed=6000, frames=2, style=style).truth.images[1] for style in (0, 1)]
     expected = [truths[0], torch.ones(128, 128, 3), truths[1], torch.zeros(128, 128, 3)]
@@ -331,9 +331,9 @@ def test_a_contact_sheet_has_room_for_every_picture_and_leaves_gaps_white():
     picture = Image.new("RGB", (20, 10), "black")
     sheet = contact_sheet([("one", [picture, None]), ("two", [None, picture])], ["a", "b"])
 
-    assert sheet.size == (104 + 40, 16 + 20)
-    assert sheet.getpixel((104 + 5, 16 + 5)) == (0, 0, 0)
-    assert sheet.getpixel((104 + 25, 16 + 5)) == (255, 255, 255)
+    assert sheet.size == (190 + 40, 16 + 20)
+    assert sheet.getpixel((190 + 5, 16 + 5)) == (0, 0, 0)
+    assert sheet.getpixel((190 + 25, 16 + 5)) == (255, 255, 255)
 
 
 @pytest.mark.parametrize(
