@@ -29,9 +29,7 @@ from .graph import GraphRunner, load_graph
 
 FIRST_CLIP = 6000  # the demo's own seeds and those that its settings were found on lie below
 PEOPLE = 24
-OTHER_SEEDS = Path(__file__).with_name(
-    "weights"
-)  # seed1.safetensors: Tiny's motion blocks of another training seed
+OTHER_SEEDS = Path(__file__).with_name("weights")  # seedN.safetensors: Tiny's motion blocks, trained again
 FOLDERS = ("tiny", "peer", "identity", "clip_only")  # options that each take a whole Tiny
 SECONDS_PER_FRAME = 0.55  # of one core, sampled in 10 steps and decoded; only for the first estimate
 
