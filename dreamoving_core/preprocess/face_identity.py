@@ -83,12 +83,18 @@ class FaceRecogniser:
     def detect(self, picture: Tensor) -> "Detected":
         """Every face of a picture, which is tried with wider and wider borders until there is one."""
         pixels = bgr(picture)
-        for border in BORDERS:
-            margin = round(border * max(pixels.shape[:2]))
-            padded = np.pad(pixels, ((margin, margin), (margin, margin), (0, 0)))
-            boxes, points = self.detector.detect(padded, input_size=(DETECTOR_SIZE, DETECTOR_SIZE))
-            if len(boxes):
-                break
+        *narrower, widest = BORDERS
+        for border in narrower:
+            found = self.detect_within(pixels, border)
+            if len(found.boxes):
+                return found
+        return self.detect_within(pixels, widest)
+
+    def detect_within(self, pixels: np.ndarray, border: float) -> "Detected":
+        """Every face of BGR pixels with a black border, a share of their longer side."""
+        margin = round(border * max(pixels.shape[:2]))
+        padded = np.pad(pixels, ((margin, margin), (margin, margin), (0, 0)))
+        boxes, points = self.detector.detect(padded, input_size=(DETECTOR_SIZE, DETECTOR_SIZE))
         return Detected(pixels=padded, margin=margin, boxes=boxes, points=points)
 
     def identity(self, pixels: np.ndarray, keypoints: np.ndarray) -> Tensor:

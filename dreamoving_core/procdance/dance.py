@@ -132,13 +132,17 @@ def sample_dance(seed: int, split: str) -> Dance:
 
 def _pose_pair(draw: Draw, split: str, beat: int) -> tuple[int, int]:
     """The first drawn pair of arm poses that belongs to the split; a third of the draws are mirror images."""
-    for attempt in count():
-        left = right = draw.integer(f"left {beat} {attempt}", len(ARM_POSES))
-        if not draw.chance(f"mirror {beat} {attempt}", 0.3):
-            right = draw.integer(f"right {beat} {attempt}", len(ARM_POSES))
-        if is_held_out(2 * left, 3 * right) == (split == "held_out"):
-            break
-    return left, right
+
+    def drawn(attempt: int) -> tuple[int, int]:
+        left = draw.integer(f"left {beat} {attempt}", len(ARM_POSES))
+        if draw.chance(f"mirror {beat} {attempt}", 0.3):
+            return left, left
+        return left, draw.integer(f"right {beat} {attempt}", len(ARM_POSES))
+
+    pairs = map(drawn, count())
+    return next(
+        (left, right) for left, right in pairs if is_held_out(2 * left, 3 * right) == (split == "held_out")
+    )
 
 
 def pose_at(dances: Sequence[Dance], times: Sequence[float]) -> Pose:

@@ -149,12 +149,12 @@ def _combination(
     draw: Draw, split: str, counts: tuple[int, int, int], *, tied: bool = False
 ) -> tuple[int, int, int]:
     """The first drawn combination that belongs to the split; `tied` makes the second index equal the first."""
-    for attempt in count():
+
+    def drawn(attempt: int) -> tuple[int, int, int]:
         first, second, third = (draw.integer(f"index {i} {attempt}", n) for i, n in enumerate(counts))
-        second = first if tied else second
-        if is_held_out(first, second, third) == (split == "held_out"):
-            break
-    return first, second, third
+        return first, first if tied else second, third
+
+    return next(found for found in map(drawn, count()) if is_held_out(*found) == (split == "held_out"))
 
 
 def _jitter(draw: Draw, name: str, colour: RGB, amount: float) -> RGB:

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from ..errors import InputError
 from .precision import Precision
 
 
@@ -26,6 +27,10 @@ class Schedule:
     precision: Precision = "no"  # where `accelerate launch` does not say otherwise
     checkpoint_every: int = 200
     preview_every: int = 0  # 0: none
+
+    def __post_init__(self) -> None:
+        if self.accumulate < 1:
+            raise InputError(f"A step has at least 1 pass, got accumulate={self.accumulate}.")
 
     def rate(self, step: int) -> float:
         """Learning rate of a step."""

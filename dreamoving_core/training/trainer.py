@@ -139,19 +139,24 @@ class Trainer:
         """One optimiser step."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule.rate(self.step)
-        norm: float | Tensor = 0.0
+        figures: dict[str, float | Tensor] = {}
         for number in range(self.schedule.accumulate):
-            inputs = self.source(self.step, self.generators(number))
-            with self.accelerator.accumulate(self.module):
-                with self.autocast():
-                    loss, figures = self.module(*inputs)
-                self.accelerator.backward(loss)
-                if self.accelerator.sync_gradients:
-                    norm = self.accelerator.clip_grad_norm_(self.learners.values(), self.schedule.clip_norm)
-                self.stepper.step()
-                self.stepper.zero_grad()
+            figures = self.one_pass(number)
         self.ema.update(self.learners, step=self.step)
         self.step += 1
+        return figures
+
+    def one_pass(self, number: int) -> dict[str, float | Tensor]:
+        """Forward and backward of one pass of the step; the last one moves the weights."""
+        inputs, norm = self.source(self.step, self.generators(number)), 0.0
+        with self.accelerator.accumulate(self.module):
+            with self.autocast():
+                loss, figures = self.module(*inputs)
+            self.accelerator.backward(loss)
+            if self.accelerator.sync_gradients:
+                norm = self.accelerator.clip_grad_norm_(self.learners.values(), self.schedule.clip_norm)
+            self.stepper.step()
+            self.stepper.zero_grad()
         return {"loss": loss.detach(), "grad_norm": norm, **figures}
 
     def generators(self, number: int) -> list[torch.Generator]:

@@ -49,6 +49,7 @@ def test_settings_reach_the_stage_its_schedule_and_its_objective():
         ({"name": "x"}, "A stage has no setting name"),
         ({"steps": "many"}, r"The setting steps is like 8000, got 'many'"),
         ({"steps": True}, r"The setting steps is like 8000, got True"),
+        ({"accumulate": 0}, r"A step has at least 1 pass, got accumulate=0\."),
     ],
 )
 def test_other_settings_are_refused(settings, told):
