@@ -174,10 +174,10 @@ def floors_that_pass(mean: Means) -> Iterator[tuple[str, bool]]:
 
 
 def comparisons(values: Values) -> Iterator[tuple[str, Interval, Interval]]:
-    """DreaMoving against the peer wiring, paired: (metric, difference, ratio)."""
+    """DreaMoving against the peer wiring, paired, under each kind of noise: (metric and noise, difference, ratio)."""
     for name in sorted(values):
-        if name.endswith("_peer") and not name.endswith("_beside_peer"):
-            metric = name.removesuffix("_peer")
-            found = paired(values, f"{metric}_beside_peer", name)
+        metric, mark, noise = name.partition("_peer")
+        if mark and not metric.endswith("_beside"):
+            found = paired(values, f"{metric}_beside_peer{noise}", name)
             if found is not None:
-                yield metric, *found
+                yield metric + noise, *found

@@ -81,9 +81,10 @@ def sources(rows: Rows, *, frames: int, clip_frames: int, noise: str) -> Iterato
             yield f"{metric}_{name}", Source(variant=name + some, metric=metric)
     gallery = f"autoencoder_gallery{some}"
     yield "face_retrieval_gallery_autoencoder", Source(variant=gallery, metric="face_retrieval")
-    for metric in PLAIN[:15]:
-        yield f"{metric}_peer", Source(variant=f"peer{some}", metric=metric)
-        yield f"{metric}_beside_peer", Source(variant=base, metric=metric)
+    for mark, own in (("", base), (f"_{noise}", f"motion_on_{noise}{some}")):
+        for metric in PLAIN[:15]:
+            yield f"{metric}_peer{mark}", Source(variant=f"peer{mark}{some}", metric=metric)
+            yield f"{metric}_beside_peer{mark}", Source(variant=own, metric=metric)
 
 
 def mode_sources(some: str) -> Iterator[tuple[str, Source]]:

@@ -214,15 +214,15 @@ def stretched(graph: Graph) -> Graph:
     return changed(graph, {MOTION: {"positions": "stretch"}})
 
 
-def as_peers(graph: Graph, folder: Path) -> Graph:
+def as_peers(graph: Graph, folder: Path, tiny: Path) -> Graph:
     """The peer-wiring baseline: image ControlNet, one image branch, 16-frame motion, as people wire it today.
 
-    `folder` holds Tiny's files as the baseline's training wrote them. Its one branch gets both pictures at once.
+    `folder` holds motion blocks and Content Guider as the baseline's training wrote them, and its ControlNet if it has
+    one of its own; the rest is `tiny`'s. Its one branch gets both pictures at once.
     """
-    graph = with_tiny(graph, folder)
-    control = {"path": str(folder / files.CONTROL_POSE), "motion_blocks": "off"}
-    graph["image_control"] = {"class_type": "BenchLoadControl", "inputs": control}
-    graph = changed(graph, {CONTROL: {"control_net": ["image_control", 0]}})
+    own = folder / files.CONTROL_POSE
+    graph = with_motion_file(with_guider(graph, folder), folder / files.MOTION)
+    graph = control_without_motion(graph, own if own.is_file() else tiny / files.CONTROL_POSE)
     face, cloth = (graph[find(graph, kind)]["inputs"] for kind in (ENCODE_FACE, ENCODE_CLOTH))
     pictures = {"image1": face["image"], "image2": cloth["image"]}
     graph["both_pictures"] = {"class_type": "ImageBatch", "inputs": pictures}

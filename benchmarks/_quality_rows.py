@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..dreamoving_core.errors import InputError
@@ -53,6 +53,7 @@ class Rows:
                 continue
 
     def add(self, row: Row) -> None:
+        row = replace(row, scores={name: float(f"{value:.6g}") for name, value in row.scores.items()})
         self.found[row.place] = row
         whole = not self.path.is_file() or self.path.read_bytes()[-1:] in (b"", b"\n")
         with self.path.open("a", encoding="utf8") as lines:

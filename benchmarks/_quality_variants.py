@@ -173,8 +173,8 @@ def motion_variants(frames: int, noise: str, control: Path) -> Iterator[Variant]
         yield new(name="motion_stretch", few=True, change=plain(graphs.stretched))
 
 
-def file_variants(frames: int, noise: str, given: Files) -> Iterator[Variant]:
-    """What needs a file beside Tiny. `noise`: the kind that the demo does not use."""
+def file_variants(frames: int, noise: str, given: Files, folder: Path) -> Iterator[Variant]:
+    """What needs a file beside Tiny, which is in `folder`. `noise`: the kind that the demo does not use."""
     for name, path in given.motions:
         seed, blocks = name.startswith("seed"), partial(graphs.with_motion_file, path=path)
         new = partial(Variant, few=not seed)  # a training seed has a bar, others are rows beside it
@@ -198,9 +198,9 @@ def file_variants(frames: int, noise: str, given: Files) -> Iterator[Variant]:
             name="other_base", group="style", frames=frames, style=1, drawn=1,
             change=plain(lambda g: graphs.with_lora(graphs.references(g, style=0), given.style_lora)),
         )  # fmt: skip
-    for name, folder in (("identity", given.identity), ("clip_only", given.clip_only)):
-        if folder:
-            change = partial(other_guider, folder=folder, identity=name == "identity")
+    for name, other in (("identity", given.identity), ("clip_only", given.clip_only)):
+        if other:
+            change = partial(other_guider, folder=other, identity=name == "identity")
             yield Variant(
                 name=name,
                 group="identity",
@@ -211,12 +211,9 @@ def file_variants(frames: int, noise: str, given: Files) -> Iterator[Variant]:
                 judge=("gallery",),
             )
     if given.peer:
-        yield Variant(
-            name="peer",
-            group="peer",
-            frames=frames,
-            change=plain(partial(graphs.as_peers, folder=given.peer)),
-        )
+        wired = plain(partial(graphs.as_peers, folder=given.peer, tiny=folder))
+        yield Variant(name="peer", group="peer", frames=frames, change=wired)
+        yield Variant(name=f"peer_{noise}", group="peer", frames=frames, change=wired, noise=noise)
 
 
 def all_variants(*, frames: int, clip_frames: int, noise: str, given: Files, folder: Path) -> list[Variant]:
@@ -232,4 +229,4 @@ def all_variants(*, frames: int, clip_frames: int, noise: str, given: Files, fol
         Variant(name="face", group="expression", frames=frames, shot="face"),
         Variant(name="face_motion_off", group="expression", frames=frames, shot="face", change=still),
     ]
-    return [*found, *file_variants(frames, noise, given)]
+    return [*found, *file_variants(frames, noise, given, folder)]

@@ -29,8 +29,8 @@ from .graph import GraphRunner, load_graph
 
 FIRST_CLIP = 6000  # the demo's own seeds and those that its settings were found on lie below
 PEOPLE = 24
-OTHER_SEEDS = Path(__file__).with_name("weights")  # seedN.safetensors: Tiny's motion blocks, trained again
-FOLDERS = ("tiny", "peer", "identity", "clip_only")  # options that each take a whole Tiny
+BESIDE = Path(__file__).with_name("weights")  # what the shipped Tiny is compared with: docs/training.md
+FOLDERS = ("tiny", "peer", "identity", "clip_only")  # options that each take a folder of Tiny's files
 SECONDS_PER_FRAME = 0.55  # of one core, sampled in 10 steps and decoded; only for the first estimate
 
 
@@ -180,11 +180,15 @@ def arguments(argv: list[str]) -> argparse.Namespace:
         "--motion",
         nargs="+",
         metavar="NAME=FILE",
-        help="other motion blocks (default: those of other training seeds that lie here)",
+        help="other motion blocks; these and the next three, by default and for the shipped Tiny: benchmarks/weights",
     )
-    parser.add_argument("--peer", type=Path, help="a folder with the peer-wiring baseline's files")
-    parser.add_argument("--identity", type=Path, help="a folder with a Tiny that has a face recogniser")
-    parser.add_argument("--clip-only", type=Path, help="a folder with the same Tiny without it")
+    parser.add_argument(
+        "--peer",
+        type=Path,
+        help="a folder with the peer-wiring baseline's motion and guider, and its control",
+    )
+    parser.add_argument("--identity", type=Path, help="a folder with a guider that has a face recogniser")
+    parser.add_argument("--clip-only", type=Path, help="a folder with the same guider without it")
     parser.add_argument(
         "--rows", type=Path, default=Path("out/quality"), help="where results are kept meanwhile"
     )
@@ -194,8 +198,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
 
 def given_files(args: argparse.Namespace) -> Files:
     """The files of the command line. InputError for one that is not there, in the command line's words."""
-    seeds = [] if args.tiny else [f"{p.stem}={p}" for p in sorted(OTHER_SEEDS.glob("seed*.safetensors"))]
-    motions = [word.partition("=") for word in (seeds if args.motion is None else args.motion)]
+    motions = [word.partition("=") for word in (kept_motions(args) if args.motion is None else args.motion)]
     wrong = [name for name, sign, path in motions if not (name and sign and path)]
     if wrong:
         raise InputError(
@@ -209,13 +212,32 @@ def given_files(args: argparse.Namespace) -> Files:
         folder = getattr(args, option)
         if folder is not None and not folder.is_dir():
             raise InputError(
-                f"There is no folder {folder}. --{option.replace('_', '-')} wants the folder with Tiny's eight files."
+                f"There is no folder {folder}. --{option.replace('_', '-')} wants a folder with files of Tiny's."
             )
-    named = tuple((name, Path(path)) for name, _, path in motions)
-    folders = {option: getattr(args, option) for option in FOLDERS}
     own = (args.tiny or tiny_folder()) / STYLE_LORA
-    style_lora = args.style_lora or (own if own.is_file() else None)
-    return Files(style_lora=style_lora, stage3=args.stage3, motions=named, **folders)
+    return Files(
+        tiny=args.tiny,
+        style_lora=args.style_lora or (own if own.is_file() else None),
+        stage3=args.stage3 or kept(args, "long_frame.safetensors"),  # stage 3 leaves the motion of stage 2
+        motions=tuple((name, Path(path)) for name, _, path in motions),
+        **{name: getattr(args, name) or kept(args, name) for name in FOLDERS if name != "tiny"},
+    )
+
+
+def kept(args: argparse.Namespace, name: str) -> Path | None:
+    """What lies here under this name to compare the shipped Tiny with; None for another Tiny."""
+    path = BESIDE / name
+    return path if args.tiny is None and path.exists() else None
+
+
+def kept_motions(args: argparse.Namespace) -> list[str]:
+    """Motion blocks to compare with, as `--motion` names them: other training seeds, and the stages before."""
+    seeds = sorted(path.stem for path in BESIDE.glob("seed*.safetensors"))
+    stages = {"motion16": "motion16", "stage2": "long_frame"}
+    found = {
+        name: kept(args, f"{file}.safetensors") for name, file in ({s: s for s in seeds} | stages).items()
+    }
+    return [f"{name}={path}" for name, path in found.items() if path]
 
 
 def summary(bench: Bench, *, seconds: float) -> dict:

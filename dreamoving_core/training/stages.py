@@ -152,9 +152,8 @@ EXPRESSION = Stage(
     pose_jitter=TINY_JITTER,
     pose_dropout=DROPOUT,
     schedule=Schedule(steps=3000, learning_rate=1e-3, warmup=50, ema_decay=0.995, precision="auto"),
-    # half of it the demo's noise, all but a share: without that, what differs between frames is always the truth;
     # a quarter as guidance's negative side, which has nothing but the control
-    objective=replace(MOVING, drop_control=0.0, drop_all=0.25, shared_noise=0.5, own_noise=0.2),
+    objective=replace(MOVING, drop_control=0.0, drop_all=0.25),
 )
 CONTENT_GUIDER = Stage(  # on its own, as the paper has it: to compare what it is made of
     name="content_guider",

@@ -45,6 +45,13 @@ def test_rows_of_a_run_that_was_cut_are_read_again_and_a_torn_line_is_measured_a
     assert rows.scores("full/32", "psnr") == {0: [20.0], 1: [21.0]}
 
 
+def test_rows_hold_six_digits_in_memory_as_on_disk(tmp_path):
+    rows = filled(tmp_path, {"full/32": {"psnr": [1 / 3]}})
+
+    assert rows.scores("full/32", "psnr") == {0: [0.333333]}
+    assert Rows(tmp_path, made_with={"tiny": "a"}).scores("full/32", "psnr") == {0: [0.333333]}
+
+
 def test_rows_of_other_weights_are_never_mixed_in(tmp_path):
     Rows(tmp_path, made_with={"tiny": "a", "noise": "shared"})
 
@@ -224,12 +231,18 @@ def test_falling_allows_a_rest_but_no_rise():
 def test_peers_are_compared_on_every_metric_that_both_have(tmp_path):
     rows = filled(
         tmp_path,
-        {"peer/16": {"psnr": [10.0, 12.0], "ssim": [0.5, 0.5]}, "base/16": {"psnr": [11.0, 13.0]}},
+        {
+            "peer/16": {"psnr": [10.0, 12.0], "ssim": [0.5, 0.5]},
+            "base/16": {"psnr": [11.0, 13.0]},
+            "peer_independent/16": {"psnr": [9.0]},
+            "motion_on_independent/16": {"psnr": [12.0]},
+        },
     )
     values = figures(rows, **SETTINGS)[1]
 
     assert [(metric, difference.mean) for metric, difference, _ in comparisons(values)] == [
-        ("psnr", pytest.approx(1.0))
+        ("psnr", pytest.approx(1.0)),
+        ("psnr_independent", pytest.approx(3.0)),
     ]
 
 
@@ -342,7 +355,7 @@ def test_a_contact_sheet_has_room_for_every_picture_and_leaves_gaps_white():
         (["--motion", "stage2"], "--motion wants NAME=FILE, got 'stage2'"),
         (["--motion", "stage2=nowhere.safetensors"], "There is no file nowhere.safetensors"),
         (["--stage3", "nowhere.safetensors"], "There is no file nowhere.safetensors"),
-        (["--tiny", "nowhere"], "--tiny wants the folder with Tiny's eight files"),
+        (["--tiny", "nowhere"], "--tiny wants a folder with files of Tiny's"),
     ],
 )
 def test_files_that_are_not_there_are_refused_in_words(words, message):
@@ -362,14 +375,18 @@ def test_tinys_own_style_lora_is_measured_unless_another_is_given(tmp_path):
     assert quality.given_files(quality.arguments([*words, "--style-lora", str(other)])).style_lora == other
 
 
-def test_other_training_seeds_of_the_shipped_tiny_are_measured_unless_other_blocks_are_named(
-    tmp_path, monkeypatch
-):
-    monkeypatch.setattr(quality, "OTHER_SEEDS", tmp_path)
-    path = tmp_path / "seed1.safetensors"
-    path.touch()
+def test_the_shipped_tiny_is_compared_with_what_lies_beside_the_benchmark(tmp_path, monkeypatch):
+    monkeypatch.setattr(quality, "BESIDE", tmp_path)
+    seed, long_frame = tmp_path / "seed1.safetensors", tmp_path / "long_frame.safetensors"
+    seed.touch()
+    long_frame.touch()
+    (tmp_path / "peer").mkdir()
 
-    assert quality.given_files(quality.arguments([])).motions == (("seed1", path),)
-    assert quality.given_files(quality.arguments(["--tiny", str(tmp_path)])).motions == ()
-    named = quality.given_files(quality.arguments(["--motion", f"stage2={path}"]))
-    assert named.motions == (("stage2", path),)
+    found = quality.given_files(quality.arguments([]))
+
+    assert found.motions == (("seed1", seed), ("stage2", long_frame))
+    assert (found.stage3, found.peer, found.identity) == (long_frame, tmp_path / "peer", None)
+    named = quality.given_files(quality.arguments(["--motion", f"other={seed}", "--stage3", str(seed)]))
+    assert (named.motions, named.stage3) == ((("other", seed),), seed)
+    another = quality.given_files(quality.arguments(["--tiny", str(tmp_path)]))
+    assert (another.motions, another.stage3, another.peer) == ((), None, None)

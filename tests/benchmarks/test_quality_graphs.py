@@ -9,8 +9,13 @@ from dreamoving.benchmarks import graph as graph_module
 from dreamoving.benchmarks._quality_graphs import Files
 from dreamoving.benchmarks._quality_truth import Subject
 from dreamoving.benchmarks._quality_variants import Case, all_variants
+from dreamoving.dreamoving_core.bridge.content_guider import numbered_widths
+from dreamoving.dreamoving_core.bridge.trainable import new_base, new_content_guider
 from dreamoving.dreamoving_core.procdance.scene import HELD_OUT_SCENES
 from dreamoving.dreamoving_core.tiny import files
+from dreamoving.dreamoving_core.tiny.config import TinyConfig
+from dreamoving.dreamoving_core.weights.content_guider import content_guider_metadata
+from dreamoving.dreamoving_core.weights.io import write_weights
 
 CASE = Case(seed=6001, noise_seed=3, index=1, others=(6000, 6001, 6002))
 
@@ -22,7 +27,7 @@ def base():
 
 def found_variants(**files):
     variants = all_variants(
-        frames=16, clip_frames=32, noise="independent", given=Files(**files), folder=Path("tiny")
+        frames=16, clip_frames=32, noise="shared", given=Files(**files), folder=Path("tiny")
     )
     return {variant.key: variant for variant in variants}
 
@@ -59,7 +64,7 @@ def changes(base, variant):
 
 def test_every_variant_has_its_own_name_and_leaves_the_demo_as_it_is(base):
     before = copy.deepcopy(base)
-    listed = all_variants(frames=16, clip_frames=32, noise="independent", given=Files(), folder=Path("tiny"))
+    listed = all_variants(frames=16, clip_frames=32, noise="shared", given=Files(), folder=Path("tiny"))
 
     for variant in listed:
         variant.graph(base, CASE)
@@ -73,7 +78,7 @@ def test_clip_noise_and_length_are_the_cases_own(base):
 
     clip, sampler = (shown[graphs.find(shown, kind)]["inputs"] for kind in (graphs.CLIP, graphs.SAMPLER))
     assert (clip["seed"], clip["frames"], clip["split"]) == (6001, 32, "held_out")
-    assert (sampler["seed"], sampler["frames"], sampler["noise"]) == (3, 32, "shared")
+    assert (sampler["seed"], sampler["frames"], sampler["noise"]) == (3, 32, "independent")
 
 
 @pytest.mark.parametrize(
@@ -94,7 +99,7 @@ def test_clip_noise_and_length_are_the_cases_own(base):
         ),
         ("image_only/16", {"CLIPTextEncode.text": ""}),
         ("motion_off/16", {"DreaMovingApplyMotion.strength": 0.0}),
-        ("motion_off_independent/64", {"DreaMovingApplyMotion.strength": 0.0}),
+        ("motion_off_shared/64", {"DreaMovingApplyMotion.strength": 0.0}),
         ("motion_windows/64", {"DreaMovingSampler.context_length": 16}),
         ("motion_stretch/64", {"DreaMovingApplyMotion.positions": "stretch"}),
         ("other_reference_style/16", {"DreaMovingSampleClip.style": "outlined"}),
@@ -108,11 +113,11 @@ def test_a_variant_changes_what_its_name_says_and_nothing_else(base, name, expec
 
 def test_the_other_noise_is_the_only_difference_between_the_two_kinds(base):
     variants = found_variants()
-    shared, independent = (
-        variants[name].graph(base, CASE) for name in ("motion_on/16", "motion_on_independent/16")
+    independent, shared = (
+        variants[name].graph(base, CASE) for name in ("motion_on/16", "motion_on_shared/16")
     )
 
-    assert different(resolved(shared), resolved(independent)) == {"DreaMovingSampler.noise": "independent"}
+    assert different(resolved(independent), resolved(shared)) == {"DreaMovingSampler.noise": "shared"}
 
 
 def test_swapped_pictures_leave_the_driving_clip_and_the_prompt(base):
@@ -186,8 +191,8 @@ def test_files_of_the_command_line_replace_one_part_each(base):
         assert different(resolved(moving), resolved(other)) == expected
     seeds = found_variants(motions=(("seed1", Path("s1")), ("stage2", Path("s2"))))
     assert [seeds[f"motion_{name}/64"].few for name in ("seed1", "stage2")] == [False, True]
-    noises = [seeds[f"motion_seed1{kind}/16"].graph(base, CASE) for kind in ("", "_independent")]
-    assert different(*map(resolved, noises)) == {"DreaMovingSampler.noise": "independent"}
+    noises = [seeds[f"motion_seed1{kind}/16"].graph(base, CASE) for kind in ("", "_shared")]
+    assert different(*map(resolved, noises)) == {"DreaMovingSampler.noise": "shared"}
     styled = variants["other_base/16"].graph(base, CASE)
     lora = styled[graphs.find(styled, graphs.MOTION)]["inputs"]["model"]
     assert styled[lora[0]]["inputs"] == {"model": ["2", 0], "clip": ["2", 1], "path": "lora"}
@@ -212,6 +217,34 @@ def test_the_supplement_is_compared_with_the_same_training_without_it(base):
     assert swapped["DreaMovingSampleClip.seed"] == CASE.somebody_else
     assert ("BenchLoadGuider", 0) in swapped.values()
     assert variants["identity/16"].subject(CASE).face_seed == CASE.somebody_else
+
+
+@pytest.fixture
+def peers(tmp_path):
+    """A folder with the baseline's Content Guider, which has one branch."""
+    config = TinyConfig()
+    sites = numbered_widths(new_base(config).diffusion_model)
+    guider = new_content_guider(config, sites=sites, one_branch=True)
+    metadata = content_guider_metadata(guider.config)
+    write_weights(tmp_path / files.CONTENT_GUIDER, guider.state_dict(), metadata=metadata)
+    return tmp_path
+
+
+def test_the_peers_wiring_has_one_branch_and_motion_of_its_folder_and_none_in_the_control(base, peers):
+    graph = found_variants(peer=peers)["peer/16"].graph(base, CASE)
+
+    motion = resolved(graph, graphs.find(graph, graphs.MOTION))[2]["motion_model"]
+    guider = graph[graphs.find(graph, graphs.GUIDER)]["inputs"]
+    face = resolved(graph, graphs.find(graph, graphs.ENCODE_FACE))[2]
+    assert motion == ("BenchLoadMotion", 0, {"path": str(peers / files.MOTION)})
+    assert [name for name in guider if name.endswith("_tokens")] == ["face_tokens"]
+    assert face["content_guider"] == ("BenchLoadGuider", 0, {"path": str(peers / files.CONTENT_GUIDER)})
+    assert (face["combine"], face["image"][0], len(face["image"][2])) == ("concat", "ImageBatch", 2)
+    for control in (Path("tiny") / files.CONTROL_POSE, peers / files.CONTROL_POSE):  # its own if it has one
+        graph = found_variants(peer=peers)["peer/16"].graph(base, CASE)
+        shown = resolved(graph, graphs.find(graph, graphs.CONTROL))[2]["control_net"]
+        assert shown == ("BenchLoadControl", 0, {"path": str(control), "motion_blocks": "off"})
+        (peers / files.CONTROL_POSE).touch()
 
 
 def test_another_tiny_changes_the_loader_alone(base):
