@@ -180,7 +180,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
         "--motion",
         nargs="+",
         metavar="NAME=FILE",
-        help="other motion blocks; these and the next three, by default and for the shipped Tiny: benchmarks/weights",
+        help="other motion blocks (default, as of --stage3 and the folders below: what benchmarks/weights has for Tiny)",
     )
     parser.add_argument(
         "--peer",
