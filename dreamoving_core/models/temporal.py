@@ -18,6 +18,9 @@ from .backend import Backend
 MAX_SEQUENCES = (
     2**15
 )  # attention kernels refuse larger CUDA grids [ours: half of the 65,535 that CUDA allows]
+# of intermediate values at a time [ours]: on a GPU a tenth of what 64 frames at 512x512 want; on a CPU what its
+# allocator hands out again, where larger blocks come fresh from the system, page by page
+CHUNK_BYTES, CHUNK_BYTES_CPU = 2**28, 2**24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,14 +187,13 @@ class TemporalTransformer(nn.Module):
             nn.init.zeros_(parameter)  # [AD] a new module changes nothing
         self.norm_mode = config.norm_mode
         self.checkpointing = False
-        self.chunk_bytes = (
-            2**28
-        )  # of intermediate values at a time [ours]: a tenth of what 64 frames at 512x512 want
+        self.chunk_bytes: int | None = None
 
     def sequences_per_chunk(self, num_frames: int, tokens: Tensor) -> int:
+        chunk_bytes = self.chunk_bytes or (CHUNK_BYTES_CPU if tokens.device.type == "cpu" else CHUNK_BYTES)
         # the feed-forward holds 8 c + 4 c + 4 c numbers per token at its widest
         sequence = 16 * num_frames * tokens.shape[-1] * tokens.element_size()
-        return max(1, min(MAX_SEQUENCES, self.chunk_bytes // sequence))
+        return max(1, min(MAX_SEQUENCES, chunk_bytes // sequence))
 
     def normalise(self, hidden: Tensor, num_frames: int) -> Tensor:
         """`(b f) c h w` to tokens `(b h w) f c`, normalised within each frame or over the whole clip."""

@@ -107,6 +107,13 @@ def test_the_chunk_size_does_not_change_the_result(norm_mode, grad):
     assert largest_difference(chunked, whole) <= 1e-5
 
 
+def test_a_cpu_works_in_chunks_that_its_allocator_hands_out_again():
+    transformer, sequence = motion_module().temporal_transformer, 16 * 16 * 320 * 4
+
+    assert transformer.sequences_per_chunk(16, torch.zeros(1, 16, 320)) == 2**24 // sequence
+    assert transformer.sequences_per_chunk(16, torch.zeros(1, 16, 320, device="meta")) == 2**28 // sequence
+
+
 def test_no_chunk_is_larger_than_attention_kernels_take():
     transformer = motion_module().temporal_transformer
 
