@@ -38,13 +38,14 @@ class Batches:
     def __call__(self, step: int, generators: list[torch.Generator]) -> tuple[Batch, list[torch.Generator]]:
         """One clip per generator. Kinds of control take turns with the steps."""
         rows = rows_drawn(len(self.dances), generators)
+        clip, frame = rearrange(rows, "b -> b 1"), self.frames(step, generators)
         kind = self.stage.controls[step % len(self.stage.controls)]
         unique, place = torch.unique(self.draw_wordings(rows, generators), return_inverse=True)
         batch = Batch(
-            latents=self.latents[rows],
-            control=self.control(kind, rows, generators),
+            latents=self.latents[clip, frame],
+            control=self.control(kind, rows, frame, generators),
             control_kind=kind,
-            person=self.dances.person[rows],
+            person=self.dances.person[clip, frame],
             face=self.features["face"][rows].float() if self.stage.guidance else None,
             cloth=self.features["cloth"][rows].float() if self.stage.guidance else None,
             identity=None if self.identities is None else self.identities[rows],
@@ -53,17 +54,26 @@ class Batches:
         )
         return batch, generators
 
-    def control(self, kind: str, rows: Tensor, generators: list[torch.Generator]) -> Tensor | None:
-        """`b f 3 h w` uint8, drawn anew with jitter and drop-outs where the stage wants them."""
+    def frames(self, step: int, generators: list[torch.Generator]) -> Tensor:
+        """Which frames of its clip each sees, `b f`: a run of the step's length from anywhere."""
+        length = self.stage.length(step)
+        later = self.latents.shape[1] - length
+        first = rows_drawn(later + 1, generators) if later else torch.zeros(len(generators), dtype=torch.long)
+        return rearrange(first, "b -> b 1") + torch.arange(length)
+
+    def control(
+        self, kind: str, rows: Tensor, frame: Tensor, generators: list[torch.Generator]
+    ) -> Tensor | None:
+        """`b f 3 h w` uint8 of these frames `b f`, drawn anew with jitter and drop-outs where the stage wants them."""
         if kind == "none":
             return None
         if kind != "pose" or self.poses is None:
-            return getattr(self.dances, kind)[rows].expand(-1, -1, 3, -1, -1)
+            return getattr(self.dances, kind)[rearrange(rows, "b -> b 1"), frame].expand(-1, -1, 3, -1, -1)
         height, width = self.dances.images.shape[-2:]
         noise = {"jitter": self.stage.pose_jitter, "dropout": self.stage.pose_dropout}
         pictures = []
-        for row, generator in zip(rows.tolist(), generators, strict=True):
-            points = noisy(self.poses[row][:, None], height=height, generator=generator, **noise)
+        for row, seen, generator in zip(rows.tolist(), frame, generators, strict=True):
+            points = noisy(self.poses[row][seen, None], height=height, generator=generator, **noise)
             pictures.append(
                 as_bytes(rearrange(drawn(points, width=width, height=height), "f h w c -> f c h w"))
             )

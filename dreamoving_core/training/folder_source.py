@@ -1,7 +1,7 @@
 """Batches from a folder of videos or pictures, through SD1.5's own frozen encoders, or off what `prepare` kept of them."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,9 @@ class FolderSource:
     def __call__(self, step: int, generators: list[torch.Generator]) -> tuple[Batch, list[torch.Generator]]:
         kind = self.stage.controls[step % len(self.stage.controls)]
         rows = rows_drawn(len(self.items), generators).tolist()
-        seen = [self.look(self.items[row], kind, g) for row, g in zip(rows, generators, strict=True)]
+        seen = [
+            self.look(self.items[row], kind, g, step=step) for row, g in zip(rows, generators, strict=True)
+        ]
         control = None
         if kind != "none":
             control = torch.stack([as_bytes(rearrange(s.control, "f h w c -> f c h w")) for s in seen])
@@ -64,9 +66,10 @@ class FolderSource:
         )
         return batch, generators
 
-    def look(self, item: Item, kind: str, generator: torch.Generator) -> Seen:
+    def look(self, item: Item, kind: str, generator: torch.Generator, *, step: int = 0) -> Seen:
         """The frames of one clip, cut and resized; the control's are the same frames and the same square."""
-        numbers = frame_numbers(item.num_frames, self.stage, generator)
+        stage = replace(self.stage, frames=self.stage.length(step))
+        numbers = frame_numbers(item.num_frames, stage, generator)
         window, size = window_of(self.stage, generator), self.stage.size
         latents = self.kept_latents(item, numbers)
         pictures = None if latents is not None else window.cut(frames_at(item.source, numbers), size)

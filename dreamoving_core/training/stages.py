@@ -39,6 +39,7 @@ class Stage:
     )
     size: int = 128  # pixels
     stride: int = 1  # frames of the video per frame of the clip
+    lengths: tuple[int, ...] = ()  # frames that the steps see of their clips, in turn; none: always all
     shots: tuple[str, ...] = SHOTS  # of ProcDance, in turn
     style: int = 0  # of ProcDance's drawing
     low_rank: int = 0  # above 0: a LoRA of this rank learns in the place of the U-Net's weights
@@ -47,6 +48,10 @@ class Stage:
     checkpointing: bool = False
     pose_jitter: float = 0.0  # of pose points, RMS in shares of the picture's height: `pose_noise.py`
     pose_dropout: float = 0.0  # share of the frames in which a limb, a hand or the face is missing
+
+    def length(self, step: int) -> int:
+        """How many frames of each clip a step sees."""
+        return self.lengths[step % len(self.lengths)] if self.lengths else self.frames
 
     def learners(self, trainee: nn.Module) -> dict[str, nn.Parameter]:
         """The parameters that this stage changes, by name."""
@@ -69,7 +74,12 @@ def changed(stage: Stage, settings: Settings) -> Stage:
             f"A stage has no setting {', '.join(unknown)}. There are: {', '.join(sorted(known))}."
         )
     schedule, objective = (with_settings(part, settings) for part in (stage.schedule, stage.objective))
-    return replace(with_settings(stage, settings), schedule=schedule, objective=objective)
+    stage = replace(with_settings(stage, settings), schedule=schedule, objective=objective)
+    if wrong := [length for length in stage.lengths if not 1 <= length <= stage.frames]:
+        raise InputError(
+            f"Stage {stage.name} has clips of {stage.frames} frames, so lengths must lie between 1 and that, got {wrong[0]}."
+        )
+    return stage
 
 
 def with_settings(data: Data, settings: Settings) -> Data:
@@ -143,7 +153,8 @@ VIDEO_CONTROL = Stage(
 EXPRESSION = Stage(
     name="expression",
     learns=("motion.",),  # only the U-Net's motion blocks [DM §2.4.4]
-    frames=16,
+    frames=64,
+    lengths=(64, 16, 16, 16),  # 16 alone would unlearn long clips, 64 alone costs four times as much [ours]
     shots=CLOSE_UPS,
     clips=2,
     controls=("pose", "pose", "depth"),
@@ -151,7 +162,7 @@ EXPRESSION = Stage(
     guidance=True,
     pose_jitter=TINY_JITTER,
     pose_dropout=DROPOUT,
-    schedule=Schedule(steps=3000, learning_rate=1e-3, warmup=50, ema_decay=0.995, precision="auto"),
+    schedule=Schedule(steps=2000, learning_rate=1e-3, warmup=50, ema_decay=0.995, precision="auto"),
     # a quarter as guidance's negative side, which has nothing but the control
     objective=replace(MOVING, drop_control=0.0, drop_all=0.25),
 )
@@ -208,7 +219,7 @@ SECONDS_PER_STEP = {
     "motion16": 0.6,
     "long_frame": 2.4,
     "video_control": 1.0,
-    "expression": 1.2,
+    "expression": 2.2,
     "image_styles": 0.5,
     "content_guider": 0.5,
     "style_lora": 0.6,

@@ -39,7 +39,7 @@ SETS = {
     SetSpec(): ("pictures", 9000),
     SetSpec(frames=16): ("clips", 360),
     SetSpec(frames=64): ("long_clips", 96),
-    SetSpec(frames=16, shots=CLOSE_UPS): ("close_ups", 360),
+    SetSpec(frames=64, shots=CLOSE_UPS): ("long_close_ups", 120),
     SetSpec(style=1): ("cartoons", 3000),
 }
 

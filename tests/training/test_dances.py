@@ -1,4 +1,4 @@
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -137,7 +137,7 @@ def test_pictures_are_encoded_alike_in_chunks_of_any_size():
 
 def batches_of(dances, stage):
     numbers = torch.arange(len(dances)).float()
-    latents = numbers.reshape(-1, 1, 1, 1, 1).expand(-1, 1, 4, 2, 2)
+    latents = numbers.reshape(-1, 1, 1, 1, 1).expand(-1, stage.frames, 4, 2, 2)
     features = {
         "face": (numbers + 0.25).reshape(-1, 1, 1).half(),
         "cloth": (numbers + 0.5).reshape(-1, 1, 1).half(),
@@ -173,7 +173,7 @@ def test_everything_in_a_batch_belongs_to_the_row_of_its_latents():
 
 def test_a_batch_depends_on_its_generators_alone_and_a_stage_without_control_says_so():
     dances = rows_that_know_their_number(9, captions=("one", "two"))
-    batches = batches_of(dances, stages.LONG_FRAME)
+    batches = batches_of(dances, stages.changed(stages.LONG_FRAME, {"frames": 1}))
 
     drawn = [batches(5, generators(1, first=seed))[0] for seed in (1, 1, 2, 3, 4)]
 
@@ -182,6 +182,31 @@ def test_a_batch_depends_on_its_generators_alone_and_a_stage_without_control_say
     assert drawn[0].face is None  # no image guidance either [DM §2.4.2]
     assert torch.equal(drawn[0].latents, drawn[1].latents)
     assert any(not torch.equal(drawn[0].latents, other.latents) for other in drawn[2:])
+
+
+def test_a_step_sees_as_much_of_its_clips_as_its_turn_says_and_the_same_frames_of_everything():
+    stage = stages.changed(
+        stages.EXPRESSION, {"frames": 5, "lengths": [5, 2], "controls": ["depth"], "guidance": False}
+    )
+    frame = torch.arange(5, dtype=torch.uint8).reshape(1, 5, 1, 1, 1)
+    dances = replace(
+        rows_that_know_their_number(3, captions=("one",)),
+        depth=frame.expand(3, 5, 1, 16, 16),
+        person=frame[..., 0].expand(3, 5, 2, 2),
+    )
+    batches = Batches(dances, stage, latents=frame.float().expand(3, 5, 4, 2, 2), features={})
+    starts = set()
+
+    for step in range(40):
+        batch, _ = batches(step, generators(2, first=10 * step))
+        seen = batch.latents[:, :, 0, 0, 0].long()
+
+        assert seen.shape == (2, 2 if step % 2 else 5)
+        assert torch.equal(seen, seen[:, :1] + torch.arange(seen.shape[1]))
+        assert torch.equal(batch.control[:, :, 2, 0, 0].long(), seen)
+        assert torch.equal(batch.person[:, :, 0, 0].long(), seen)
+        starts |= set(seen[:, 0].tolist()) if step % 2 else set()
+    assert starts == {0, 1, 2, 3}
 
 
 @pytest.mark.parametrize("row", range(len(SEEDS)))

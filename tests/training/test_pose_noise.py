@@ -107,6 +107,23 @@ def test_a_drawn_set_trembles_where_the_stage_says_so_and_repeats_by_its_seed():
     assert torch.equal(plain(0, [generator(1)])[0].caption, trembling(0, [generator(1)])[0].caption)
 
 
+def test_a_short_step_draws_the_poses_of_its_frames():
+    stage = changed(VIDEO_CONTROL, {"frames": 3, "lengths": [2], "controls": ["pose"], "pose_jitter": 0.0})
+    stage = changed(stage, {"pose_dropout": 0.0})
+    clips = [clip_moments(10, num_frames=3)]
+    dances, numbers = draw_set(clips, [10]), torch.arange(3.0).reshape(1, 3, 1, 1, 1)
+    source = Batches(dances, stage, latents=numbers, features={}, poses=pose_points(clips))
+    starts = set()
+
+    for seed in range(8):
+        batch, _ = source(0, [generator(seed)])
+        start = int(batch.latents[0, 0])
+        starts.add(start)
+
+        assert torch.equal(batch.control[0], dances.pose[0, start : start + 2])
+    assert starts == {0, 1}
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """One dance with its points beside it, twice as wide as high."""
@@ -137,6 +154,15 @@ def test_points_in_a_folder_are_drawn_in_the_square_that_the_clip_shows(folder):
     moved[..., 0] -= 64  # the middle square of 256 x 128
     assert torch.equal(seen.control, draw_keypoints(moved, width=128, height=128))
     assert seen.pictures.shape == seen.control.shape == (4, 128, 128, 3)
+
+
+def test_a_short_step_reads_fewer_frames_of_a_folders_clip(folder):
+    turns = source(folder[0], lengths=[4, 2])
+
+    long, short = (turns.look(turns.items[0], "pose", generator(), step=step) for step in (0, 1))
+
+    assert long.pictures.shape == long.control.shape == (4, 128, 128, 3)
+    assert short.pictures.shape == short.control.shape == (2, 128, 128, 3)
 
 
 def test_points_in_a_folder_tremble_by_the_papers_presets_and_the_pictures_stay(folder):

@@ -49,6 +49,10 @@ def test_settings_reach_the_stage_its_schedule_and_its_objective():
         ({"name": "x"}, "A stage has no setting name"),
         ({"steps": "many"}, r"The setting steps is like 8000, got 'many'"),
         ({"steps": True}, r"The setting steps is like 8000, got True"),
+        (
+            {"frames": 4, "lengths": [4, 8]},
+            "clips of 4 frames, so lengths must lie between 1 and that, got 8",
+        ),
         ({"accumulate": 0}, r"A step has at least 1 pass, got accumulate=0\."),
     ],
 )

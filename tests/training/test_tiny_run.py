@@ -55,7 +55,7 @@ def test_every_set_has_a_file_of_its_own():
 
     assert len({wanted.name for wanted in sets}) == len(set(sets))
     assert sets[-1].name == "clips8_2face_1half"
-    assert set_of(STAGES["expression"]).name == "close_ups"
+    assert set_of(STAGES["expression"]).name == "long_close_ups"
 
 
 def test_the_expression_stage_sees_faces_and_the_style_the_other_drawing():
