@@ -24,7 +24,7 @@ from ..dreamoving_core.procdance.sample import DrivenClip, driven_clip
 from .scores import demo_spec
 
 SEED, SIZE, FRAMES = 7, 128, 6  # the demo's person
-DEMO = {"steps": 6, "cfg": 1.25, "noise": "independent"}  # as the demo's graph has them, in fewer steps
+DEMO = {"steps": 6, "cfg": 1.0, "noise": "independent"}  # as the demo's graph has them, in fewer steps
 
 
 class TinyGraph:
@@ -151,7 +151,7 @@ SAMPLED: dict[str, Callable[[TinyGraph], list[tuple[str, Tensor]]]] = {
     "control_strength": lambda g: g.of("control", 0.0, 1.0, "0:(1), 5:(0)"),
     "motion_strength": lambda g: g.of("motion", 0.0, 1.0),
     "noise": lambda g: g.of("noise", "independent", "shared"),
-    "cfg": lambda g: g.of("cfg", 1.0, 1.25, 6.0),
+    "cfg": lambda g: g.of("cfg", 1.0, 2.0, 6.0),
     "prompt_travel": travelled,
     "denoise": denoised,
     "steps": lambda g: g.of("steps", 2, 6, 12),

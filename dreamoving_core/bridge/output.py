@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -89,8 +90,12 @@ def watched(items: Iterable[Item], *, total: int, unit: str = "frames") -> Itera
 
 
 def temporary_video(frames: Tensor, *, frame_rate: float, prefix: str) -> Input.Video:
-    """An mp4 of `f h w c` in ComfyUI's temp folder, as a VIDEO: what a camera's file would be."""
+    """An mp4 of `f h w c` in ComfyUI's temp folder, as a VIDEO: what a camera's file would be.
+
+    It is read later, so its name is one that no other ComfyUI with the same folder takes too: numbers alone could be.
+    """
     height, width = frames.shape[1:3]
-    file = output_file(prefix, "mp4", width=width, height=height, keep=False)
+    name = f"{prefix}_{secrets.token_hex(4)}"
+    file = output_file(name, "mp4", width=width, height=height, keep=False)
     encode_video(file.path, frames, format="mp4", frame_rate=frame_rate)
     return InputImpl.VideoFromFile(file.path)

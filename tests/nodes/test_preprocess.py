@@ -1,5 +1,7 @@
 """Sample Clip and Draw Pose, executed as nodes: what a graph gets from them."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from dreamoving.dreamoving_core.errors import InputError
@@ -143,6 +145,21 @@ def test_the_same_seed_gives_the_same_clip_and_another_seed_another(clip):
     other = sample(seed=8)
     for name in (*PICTURES, "keypoints"):
         assert not same(clip, other, (name,)), name
+
+
+def test_no_other_driving_clip_takes_the_place_of_one_that_is_read_later():
+    mine = sample(seed=1, frames=2)["video"]
+    wanted = mine.get_components().images
+    Path(
+        mine.get_stream_source()
+    ).unlink()  # another ComfyUI with the same temp folder empties it when it starts
+
+    theirs = sample(seed=2, frames=2)["video"]
+
+    assert theirs.get_stream_source() != mine.get_stream_source()
+    assert not torch.equal(theirs.get_components().images, wanted)
+    with pytest.raises(FileNotFoundError):
+        mine.get_components()
 
 
 def test_another_dance_leaves_person_clothes_scene_and_references(clip):

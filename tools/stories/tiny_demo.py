@@ -7,7 +7,8 @@ NAME = "Tiny demo"  # in the catalogue's list of stories
 DRAWN = "DreaMoving-Tiny (drawn dancers only)"  # detectors that come with the pack
 FRAMES, SIZE = 32, 128  # what the tiny model was trained on
 SMOOTHING = 7  # [ours] of 12 frames a second: 9 takes part of the dance with the trembling (docs/results.md)
-STEPS, CFG = 10, 1.25  # [ours] the best of those tried on held-out dances (docs/results.md)
+# [ours] the best of those tried on held-out dances; without guidance a run takes half the time (docs/results.md)
+STEPS, CFG = 10, 1.0
 
 DEMO_NOTE = """## DreaMoving in one graph, no downloads
 
@@ -21,6 +22,7 @@ any computer. It shows how the parts fit, not what full-size models look like.
 * **Apply Content Guider**, `alpha_f` and `alpha_c`: how much the face and the clothes count; 0 leaves them to the prompt.
 * **Apply ControlNet**, `strength`: how strictly the poses are followed.
 * **Apply Motion**, `strength` 0: every frame on its own, and the picture boils.
+* **Sample Video**, `cfg` 1: no guidance, half the time. The negative prompt does nothing until it is raised.
 * **Sample Video**, `noise`: `shared` starts all frames from the same noise. That is calm too, but not what these motion blocks were trained for.
 """
 
