@@ -51,6 +51,7 @@ def main(words: list[str]) -> int:
     graph = changed(graph, {"DreaMovingSampleClip": {"frames": options.frames}})
     runner = GraphRunner()
     runner.outputs(changed(graph, {SAMPLER: {"steps": 1}}), SAMPLER)  # loads what is loaded once
+    sent.count = sent.bytes = 0  # of the pairs alone
     before = set(runner.kept)
     pairs = []
     for number in range(options.pairs):
