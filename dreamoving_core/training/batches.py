@@ -43,7 +43,7 @@ class Batches:
         unique, place = torch.unique(self.draw_wordings(rows, generators), return_inverse=True)
         batch = Batch(
             latents=self.latents[clip, frame],
-            control=self.control(kind, rows, frame, generators),
+            control=self.control(kind, clip, frame, generators),
             control_kind=kind,
             person=self.dances.person[clip, frame],
             face=self.features["face"][rows].float() if self.stage.guidance else None,
@@ -62,18 +62,18 @@ class Batches:
         return rearrange(first, "b -> b 1") + torch.arange(length)
 
     def control(
-        self, kind: str, rows: Tensor, frame: Tensor, generators: list[torch.Generator]
+        self, kind: str, clip: Tensor, frame: Tensor, generators: list[torch.Generator]
     ) -> Tensor | None:
-        """`b f 3 h w` uint8 of these frames `b f`, drawn anew with jitter and drop-outs where the stage wants them."""
+        """`b f 3 h w` uint8 of these clips `b 1` and frames `b f`, drawn anew with jitter and drop-outs where the stage wants them."""
         if kind == "none":
             return None
         if kind != "pose" or self.poses is None:
-            return getattr(self.dances, kind)[rearrange(rows, "b -> b 1"), frame].expand(-1, -1, 3, -1, -1)
+            return getattr(self.dances, kind)[clip, frame].expand(-1, -1, 3, -1, -1)
         height, width = self.dances.images.shape[-2:]
         noise = {"jitter": self.stage.pose_jitter, "dropout": self.stage.pose_dropout}
         pictures = []
-        for row, seen, generator in zip(rows.tolist(), frame, generators, strict=True):
-            points = noisy(self.poses[row][seen, None], height=height, generator=generator, **noise)
+        for points, generator in zip(self.poses[clip, frame], generators, strict=True):
+            points = noisy(rearrange(points, "f j d -> f 1 j d"), height=height, generator=generator, **noise)
             pictures.append(
                 as_bytes(rearrange(drawn(points, width=width, height=height), "f h w c -> f c h w"))
             )

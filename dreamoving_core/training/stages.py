@@ -223,4 +223,4 @@ SECONDS_PER_STEP = {
     "image_styles": 0.5,
     "content_guider": 0.5,
     "style_lora": 0.6,
-}  # of one core of a server CPU with bfloat16 matrix units: docs/results.md; face_recogniser and long_frame are estimates
+}  # of one core of a server CPU with bfloat16 matrix units: docs/results.md; face_recogniser, long_frame and expression are estimates

@@ -150,9 +150,8 @@ def test_the_same_seed_gives_the_same_clip_and_another_seed_another(clip):
 def test_no_other_driving_clip_takes_the_place_of_one_that_is_read_later():
     mine = sample(seed=1, frames=2)["video"]
     wanted = mine.get_components().images
-    Path(
-        mine.get_stream_source()
-    ).unlink()  # another ComfyUI with the same temp folder empties it when it starts
+    # another ComfyUI with the same temp folder empties it when it starts
+    Path(mine.get_stream_source()).unlink()
 
     theirs = sample(seed=2, frames=2)["video"]
 

@@ -7,7 +7,7 @@ NAME = "Tiny demo"  # in the catalogue's list of stories
 DRAWN = "DreaMoving-Tiny (drawn dancers only)"  # detectors that come with the pack
 FRAMES, SIZE = 32, 128  # what the tiny model was trained on
 SMOOTHING = 7  # [ours] of 12 frames a second: 9 takes part of the dance with the trembling (docs/results.md)
-# [ours] the best of those tried on held-out dances; without guidance a run takes half the time (docs/results.md)
+# [ours] the best steps of those tried on held-out dances; without guidance a run takes half the time (docs/results.md)
 STEPS, CFG = 10, 1.0
 
 DEMO_NOTE = """## DreaMoving in one graph, no downloads

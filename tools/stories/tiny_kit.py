@@ -102,5 +102,5 @@ class TinyKit(Kit):
 
     def sampling(self, **recipe: Any) -> dict[str, Any]:
         return recipe | {
-            "steps": min(recipe["steps"], FEW), "cfg": min(recipe["cfg"], CFG), "noise": "independent", "seed": SEED
+            "steps": min(recipe["steps"], FEW), "cfg": CFG, "noise": "independent", "seed": SEED
         }  # fmt: skip
