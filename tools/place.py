@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -46,8 +46,12 @@ class Place:
 
 def wait_for(command: list[str], *, environ: dict[str, str], cwd: Path | None = None) -> int:
     """Run a command to its end. When we are stopped, it is interrupted and gets time to clear up."""
-    with subprocess.Popen(command, env=environ, cwd=cwd) as process:
+    with (
+        held_back(signal.SIGTERM) as let_through,
+        subprocess.Popen(command, env=environ, cwd=cwd) as process,
+    ):
         try:
+            let_through()
             return process.wait()
         except BaseException as stopped:
             if sys.platform == "win32":
@@ -58,6 +62,24 @@ def wait_for(command: list[str], *, environ: dict[str, str], cwd: Path | None = 
                 process.wait(PATIENCE_S)
             process.kill()
             raise
+
+
+@contextlib.contextmanager
+def held_back(number: signal.Signals) -> Iterator[Callable[[], None]]:
+    """Keep a signal until it is let through: one that ends us while a child starts would leave the child alone."""
+    arrived: list[signal.Signals] = []
+    handler = signal.signal(number, lambda *_: arrived.append(number))
+
+    def let_through() -> None:
+        signal.signal(number, handler)
+        if arrived:
+            arrived.clear()
+            signal.raise_signal(number)
+
+    try:
+        yield let_through
+    finally:
+        let_through()
 
 
 def prepare(root: Path, *, develop: bool) -> Place:

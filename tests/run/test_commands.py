@@ -97,8 +97,19 @@ def test_benchmarks_and_training_see_the_pack_and_comfyuis_own_nodes(tmp_path: P
     assert done.stdout == f"['--seeds', '8'] dreamoving.dreamoving_core.errors {expected}\n"
 
 
+BETWEEN = (  # the parent is kept in between: the child runs, but its Popen is not made yet
+    "import subprocess, time\n"
+    "class Popen(subprocess.Popen):\n"
+    "    def _execute_child(self, *arguments):\n"
+    "        super()._execute_child(*arguments)\n"
+    "        time.sleep(2)\n"
+    "subprocess.Popen = Popen\n"
+)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM there")
-def test_a_stopped_command_lets_its_child_clear_up(tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", ["", BETWEEN], ids=["while it waits", "while the child starts"])
+def test_a_stopped_command_lets_its_child_clear_up(tmp_path: Path, before: str) -> None:
     child = tmp_path / "child.py"
     child.write_text(
         "import pathlib, time\n"
@@ -110,7 +121,7 @@ def test_a_stopped_command_lets_its_child_clear_up(tmp_path: Path) -> None:
         "    pathlib.Path('cleared').touch()\n"
     )
     parent = (
-        "import runpy, sys\n"
+        f"{before}import runpy, sys\n"
         f"run = runpy.run_path({str(ROOT / 'run.py')!r})\n"
         "run['load_pack']()\n"
         "from dreamoving.tools import commands, place\n"
