@@ -24,7 +24,7 @@ from ..dreamoving_core.procdance.sample import DrivenClip, driven_clip
 from .scores import demo_spec
 
 SEED, SIZE, FRAMES = 7, 128, 6  # the demo's person
-DEMO = {"steps": 6, "cfg": 1.0, "noise": "independent"}  # as the demo's graph has them, in fewer steps
+DEMO = {"steps": 6, "cfg": 1.25, "noise": "independent"}  # as the demo's graph has them, in fewer steps
 
 
 class TinyGraph:

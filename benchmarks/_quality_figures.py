@@ -110,8 +110,7 @@ def motion_sources(rows: Rows, length: int, mark: str, noise: str) -> Iterator[t
     """Must-show 5. The plain names are the demo's own noise; the other kind's name stands at the end."""
     names = {"": "motion_on", "_motion_off": "motion_off", f"_{noise}": f"motion_on_{noise}",
              f"_motion_off_{noise}": f"motion_off_{noise}", "_floor": "autoencoder",
-             "_control_motion_off": "control_motion_off", "_windows": "motion_windows",
-             "_stretch": "motion_stretch"}  # fmt: skip
+             "_control_motion_off": "control_motion_off", "_windows": "motion_windows"}  # fmt: skip
     extra = [v.split("/")[0] for v in rows.variants() if v.startswith("motion_") and v.endswith(f"/{length}")]
     names |= {f"_{v.removeprefix('motion_')}": v for v in extra if v not in names.values()}
     for name, variant in names.items():

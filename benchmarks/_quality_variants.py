@@ -160,17 +160,16 @@ def still_variants(frames: int) -> Iterator[Variant]:
 
 
 def motion_variants(frames: int, noise: str, control: Path) -> Iterator[Variant]:
-    """Motion blocks on and off from the same noise; `noise` "" is the demo's own."""
+    """Motion blocks on and off from the same noise; `noise` "" is the demo's own, another kind a row beside it."""
     mark, long = f"_{noise}" if noise else "", frames > 16
-    new = partial(Variant, frames=frames, group=f"motion{frames}", noise=noise)
-    yield new(name=f"motion_on{mark}", few=long and bool(noise))
-    yield new(name=f"motion_off{mark}", few=long and bool(noise), change=plain(graphs.without_motion))
+    new = partial(Variant, frames=frames, group=f"motion{frames}", noise=noise, few=bool(noise))
+    yield new(name=f"motion_on{mark}")
+    yield new(name=f"motion_off{mark}", change=plain(graphs.without_motion))
     if not noise:
         without = plain(lambda g: graphs.control_without_motion(g, control))
         yield new(name="control_motion_off", few=long, change=without)
     if long and not noise:
         yield new(name="motion_windows", few=True, change=plain(in_windows_of_16))
-        yield new(name="motion_stretch", few=True, change=plain(graphs.stretched))
 
 
 def file_variants(frames: int, noise: str, given: Files, folder: Path) -> Iterator[Variant]:
@@ -179,8 +178,10 @@ def file_variants(frames: int, noise: str, given: Files, folder: Path) -> Iterat
         seed, blocks = name.startswith("seed"), partial(graphs.with_motion_file, path=path)
         new = partial(Variant, few=not seed)  # a training seed has a bar, others are rows beside it
         yield new(name=f"motion_{name}", group="motion16", frames=16, change=plain(blocks))
-        yield new(
-            name=f"motion_{name}_{noise}", group="motion16", frames=16, noise=noise, change=plain(blocks)
+        yield replace(
+            new(name=f"motion_{name}_{noise}", group="motion16", frames=16, change=plain(blocks)),
+            noise=noise,
+            few=True,
         )
         yield new(name=f"motion_{name}", group="motion64", frames=64, change=plain(blocks))
         for way, change in (("windows", in_windows_of_16), ("stretch", graphs.stretched)):
@@ -213,7 +214,7 @@ def file_variants(frames: int, noise: str, given: Files, folder: Path) -> Iterat
     if given.peer:
         wired = plain(partial(graphs.as_peers, folder=given.peer, tiny=folder))
         yield Variant(name="peer", group="peer", frames=frames, change=wired)
-        yield Variant(name=f"peer_{noise}", group="peer", frames=frames, change=wired, noise=noise)
+        yield Variant(name=f"peer_{noise}", group="peer", frames=frames, change=wired, noise=noise, few=True)
 
 
 def all_variants(*, frames: int, clip_frames: int, noise: str, given: Files, folder: Path) -> list[Variant]:

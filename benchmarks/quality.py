@@ -167,7 +167,12 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--first-clip", type=int, default=FIRST_CLIP)
     parser.add_argument("--clip-frames", type=int, default=32, help="frames of the group 'full'")
     parser.add_argument("--frames", type=int, default=16, help="frames where the length is ours to choose")
-    parser.add_argument("--few", type=int, default=8, help="clips of the rows beside the bars at 64 frames")
+    parser.add_argument(
+        "--few",
+        type=int,
+        default=8,
+        help="clips of the rows beside the bars (other blocks, ways and noise), one noise each",
+    )
     parser.add_argument(
         "--only", nargs="+", default=[], metavar="GROUP", help=f"of {', '.join(GROUPS)}; or variants"
     )

@@ -101,7 +101,6 @@ def test_clip_noise_and_length_are_the_cases_own(base):
         ("motion_off/16", {"DreaMovingApplyMotion.strength": 0.0}),
         ("motion_off_shared/64", {"DreaMovingApplyMotion.strength": 0.0}),
         ("motion_windows/64", {"DreaMovingSampler.context_length": 16}),
-        ("motion_stretch/64", {"DreaMovingApplyMotion.positions": "stretch"}),
         ("other_reference_style/16", {"DreaMovingSampleClip.style": "outlined"}),
         ("wrong_pose/16", {"DreaMovingSampleClip.dance_seed": 506_010}),
         ("swapped/16", {"DreaMovingSampleClip.seed": 6002}),
@@ -191,6 +190,12 @@ def test_files_of_the_command_line_replace_one_part_each(base):
         assert different(resolved(moving), resolved(other)) == expected
     seeds = found_variants(motions=(("seed1", Path("s1")), ("stage2", Path("s2"))))
     assert [seeds[f"motion_{name}/64"].few for name in ("seed1", "stage2")] == [False, True]
+    assert [seeds[f"motion_{name}/16"].few for name in ("seed1", "seed1_shared", "on", "on_shared")] == [
+        False,
+        True,
+        False,
+        True,
+    ]
     noises = [seeds[f"motion_seed1{kind}/16"].graph(base, CASE) for kind in ("", "_shared")]
     assert different(*map(resolved, noises)) == {"DreaMovingSampler.noise": "shared"}
     styled = variants["other_base/16"].graph(base, CASE)

@@ -13,7 +13,7 @@ from .kit import Footage, Kit, Models
 SIZE, CLIP_RATE = 128, 12  # of DreaMoving-Tiny, of Sample Clip
 SEED = 7
 FEW = 4  # steps: enough to see that a graph works
-CFG = 1.0  # as in the demo
+CFG = 1.25  # as in the demo
 DRAWN = "DreaMoving-Tiny (drawn dancers only)"  # its detectors, in the lists of the nodes that read videos
 STAND_INS = {  # small random weights in core's formats, for what Tiny has none of: by loader, or by the file they stand for
     "LoraLoader": "tiny_random_lora.safetensors",
@@ -102,5 +102,5 @@ class TinyKit(Kit):
 
     def sampling(self, **recipe: Any) -> dict[str, Any]:
         return recipe | {
-            "steps": min(recipe["steps"], FEW), "cfg": CFG, "noise": "independent", "seed": SEED
+            "steps": min(recipe["steps"], FEW), "cfg": min(recipe["cfg"], CFG), "noise": "independent", "seed": SEED
         }  # fmt: skip
