@@ -21,10 +21,11 @@ from ..dreamoving_core.bridge.windows import WindowSettings, with_windows
 from ..dreamoving_core.preprocess.draw_pose import draw_pose
 from ..dreamoving_core.preprocess.keypoints import encode_pose_keypoint
 from ..dreamoving_core.procdance.sample import DrivenClip, driven_clip
+from ..tools.stories.tiny_demo import CFG
 from .scores import demo_spec
 
 SEED, SIZE, FRAMES = 7, 128, 6  # the demo's person
-DEMO = {"steps": 6, "cfg": 1.25, "noise": "independent"}  # as the demo's graph has them, in fewer steps
+DEMO = {"steps": 6, "cfg": CFG, "noise": "independent"}  # as the demo's graph has them, in fewer steps
 
 
 class TinyGraph:

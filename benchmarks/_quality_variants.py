@@ -178,11 +178,8 @@ def file_variants(frames: int, noise: str, given: Files, folder: Path) -> Iterat
         seed, blocks = name.startswith("seed"), partial(graphs.with_motion_file, path=path)
         new = partial(Variant, few=not seed)  # a training seed has a bar, others are rows beside it
         yield new(name=f"motion_{name}", group="motion16", frames=16, change=plain(blocks))
-        yield replace(
-            new(name=f"motion_{name}_{noise}", group="motion16", frames=16, change=plain(blocks)),
-            noise=noise,
-            few=True,
-        )
+        beside = partial(new, noise=noise, few=True)
+        yield beside(name=f"motion_{name}_{noise}", group="motion16", frames=16, change=plain(blocks))
         yield new(name=f"motion_{name}", group="motion64", frames=64, change=plain(blocks))
         for way, change in (("windows", in_windows_of_16), ("stretch", graphs.stretched)):
             if not seed:

@@ -9,12 +9,11 @@ from ...dreamoving_core.catalogue.stories import SCAIL, STYLE_LORA, WAN_ANIMATE
 from ..graph import Node, Output
 from ..layout import Column, Steps
 from .kit import Footage, Kit, Models
+from .tiny_demo import CFG, DRAWN, SIZE
 
-SIZE, CLIP_RATE = 128, 12  # of DreaMoving-Tiny, of Sample Clip
+CLIP_RATE = 12  # of Sample Clip
 SEED = 7
 FEW = 4  # steps: enough to see that a graph works
-CFG = 1.25  # as in the demo
-DRAWN = "DreaMoving-Tiny (drawn dancers only)"  # its detectors, in the lists of the nodes that read videos
 STAND_INS = {  # small random weights in core's formats, for what Tiny has none of: by loader, or by the file they stand for
     "LoraLoader": "tiny_random_lora.safetensors",
     "FrameInterpolationModelLoader": "tiny_random_rife.safetensors",
