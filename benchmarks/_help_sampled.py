@@ -21,11 +21,11 @@ from ..dreamoving_core.bridge.windows import WindowSettings, with_windows
 from ..dreamoving_core.preprocess.draw_pose import draw_pose
 from ..dreamoving_core.preprocess.keypoints import encode_pose_keypoint
 from ..dreamoving_core.procdance.sample import DrivenClip, driven_clip
-from ..tools.stories.tiny_demo import CFG
+from ..tools.stories.tiny_demo import CFG, CFG_END
 from .scores import demo_spec
 
 SEED, SIZE, FRAMES = 7, 128, 6  # the demo's person
-DEMO = {"steps": 6, "cfg": CFG, "noise": "independent"}  # as the demo's graph has them, in fewer steps
+DEMO = {"steps": 6, "cfg": CFG, "cfg_end_percent": CFG_END, "noise": "independent"}  # as the demo's graph has them, in fewer steps
 
 
 class TinyGraph:
@@ -153,6 +153,7 @@ SAMPLED: dict[str, Callable[[TinyGraph], list[tuple[str, Tensor]]]] = {
     "motion_strength": lambda g: g.of("motion", 0.0, 1.0),
     "noise": lambda g: g.of("noise", "independent", "shared"),
     "cfg": lambda g: g.of("cfg", 1.0, 2.0, 6.0),
+    "cfg_end_percent": lambda g: g.of("cfg_end_percent", 1.0, 0.5, 0.2, cfg=6.0),
     "prompt_travel": travelled,
     "denoise": denoised,
     "steps": lambda g: g.of("steps", 2, 6, 12),

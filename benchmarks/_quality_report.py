@@ -1,6 +1,7 @@
 """What the quality benchmark writes: JSON, a table, contact sheets and videos side by side."""
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from ._quality_truth import Subject
 from ._quality_variants import Case, Variant
 
 Values = dict[str, dict[int, list[float]]]
+TABLE = "table.txt"  # beside the rows: every figure, bar and floor
 SHOWN = 8  # clips on a contact sheet
 BAR, LEFT = 16, 190  # pixels, for the words above the columns and before the rows
 WORST = (
@@ -45,7 +47,10 @@ def report(rows: Rows, figures: dict[str, Interval], values: Values, *, noise: s
     mean = {name: interval.mean for name, interval in figures.items()}
     found = list(bars(mean, values, noise=noise))
     must_fail = list(floors_that_pass(mean))
-    table = [f"{name:44} {f.mean:9.4f}   [{f.low:.4f}, {f.high:.4f}]" for name, f in sorted(figures.items())]
+    table = [
+        f"{name:44} {f.mean:9.4f}   [{f.low:.4f}, {f.high:.4f}]   {counted(values[name])}"
+        for name, f in sorted(figures.items())
+    ]
     table += ["", *(f"{'holds' if bar.holds else 'FAILS':6} {bar.number:2} {bar.text}" for bar in found)]
     table += [
         "",
@@ -78,12 +83,19 @@ def report(rows: Rows, figures: dict[str, Interval], values: Values, *, noise: s
     }
 
 
-def written(path: Path, found: dict) -> None:
-    """Write the report whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(found, indent=1) + "\n", encoding="utf8")
-    part.replace(path)
+def counted(runs: dict[int, list[float]]) -> str:
+    """How many clips a figure is the mean of, and how many results in all: "24 clips, 48 results"."""
+    return f"{len(runs)} clips, {sum(len(values) for values in runs.values())} results"
+
+
+def written(path: Path, found: dict, *, rows: Path) -> None:
+    """Write the report, and its table beside the rows, each whole or not at all, whoever else measures these rows."""
+    texts = {path: json.dumps(found, indent=1), rows / TABLE: "\n".join(found["table"])}
+    for place, text in texts.items():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        part = place.with_suffix(f".{os.getpid()}")
+        part.write_text(text + "\n", encoding="utf8")
+        part.replace(place)
 
 
 def keep_pictures(folder: Path, variant: Variant, case: Case, result: Tensor) -> None:

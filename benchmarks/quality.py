@@ -67,7 +67,7 @@ class Bench:
             "Tiny": fingerprint(self.given.tiny),
             "noise": noise,
             "people": [self.people[0], len(self.people)],
-            **{name: sampler[name] for name in ("steps", "cfg", "sampler_name", "scheduler")},
+            **{name: sampler[name] for name in ("steps", "cfg", "cfg_end_percent", "sampler_name", "scheduler")},
             **{option: file_digest(path) for option, path in files.items() if path},
             **{option: fingerprint(folder) for option, folder in folders.items() if folder},
         }
@@ -286,9 +286,9 @@ def run(args: argparse.Namespace) -> int:
                 f"clip {case.seed}, noise {case.noise_seed}: {seconds:.0f} s, {left:.0f} minutes left",
                 flush=True,
             )
-            written(args.out, summary(bench, seconds=seconds))
+            written(args.out, summary(bench, seconds=seconds), rows=args.rows)
     found = summary(bench, seconds=time.monotonic() - start)
-    written(args.out, found)
+    written(args.out, found, rows=args.rows)
     for line in found["table"]:
         print(line)
     for path in sheets(args.rows, list(bench.cases), bench.variants):

@@ -191,6 +191,17 @@ class DreaMovingSampler(io.ComfyNode):
                     optional=True,
                     tooltip="A clip to change (set denoise below 1), or an empty latent. Frames and size come from it.",
                 ),
+                io.Float.Input(
+                    "cfg_end_percent",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    optional=True,
+                    advanced=True,
+                    tooltip="Up to which share of the sampling cfg works. The steps after it follow the positive alone: "
+                    "twice as fast, with less flicker and softer contrast. 1: in all steps.",
+                ),
             ],
             outputs=[io.Latent.Output(tooltip="The clip as latents, one per frame: connect VAE Decode.")],
         )
@@ -198,7 +209,7 @@ class DreaMovingSampler(io.ComfyNode):
     @classmethod
     def execute(
         cls, model, positive, negative, frames, width, height, seed, steps, cfg, sampler_name, scheduler, denoise,
-        context_length, context_overlap, noise, preview, latent=None,
+        context_length, context_overlap, noise, preview, latent=None, cfg_end_percent=1.0,
     ) -> io.NodeOutput:  # fmt: skip
         settings = SamplingSettings(
             seed=seed,
@@ -208,6 +219,7 @@ class DreaMovingSampler(io.ComfyNode):
             scheduler=scheduler,
             denoise=denoise,
             noise=noise,
+            cfg_end_percent=cfg_end_percent,
         )
         if latent is None:
             latent = empty_latents(model, width=width, height=height, num_frames=frames)

@@ -16,6 +16,7 @@ from einops import repeat
 from torch import Tensor
 
 from ..errors import InputError
+from .guidance import guided_until
 from .preview import clip_preview
 from .progress import Progress
 from .windows import follow_windows
@@ -36,6 +37,7 @@ class SamplingSettings:
     scheduler: str = "normal"
     denoise: float = 1.0
     noise: str = "independent"
+    cfg_end_percent: float = 1.0  # guidance in all steps, as the stock KSampler
 
     def __post_init__(self):
         if self.steps < 1:
@@ -98,7 +100,7 @@ def sample_video(
         latents, seed=settings.seed, noise=settings.noise, batch_index=latent.get("batch_index")
     )
     samples = comfy.sample.sample(
-        follow_windows(model),
+        guided_until(follow_windows(model), settings.cfg_end_percent),
         noise,
         settings.steps,
         settings.cfg,

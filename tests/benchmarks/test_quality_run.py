@@ -75,6 +75,8 @@ def test_a_perfect_model_meets_its_own_bars_and_is_found_out_where_it_ignores_wh
     }
     assert figures["joint_error_train_mean"] > 3 * figures["joint_error"]
     assert list((tmp_path / "rows").glob("sheet_2.png"))
+    assert (tmp_path / "rows" / "table.txt").read_text(encoding="utf8").splitlines() == found["table"]
+    assert any(line.endswith("]   2 clips, 2 results") for line in found["table"])
 
 
 def test_a_second_run_samples_only_what_is_missing(measured):

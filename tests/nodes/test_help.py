@@ -55,7 +55,7 @@ MAIN_INPUTS = {
     "ApplyMotion": ("motion_strength", "motion_scale"),
     "ApplyContentGuider": ("alpha_f", "alpha_c"),
     "ControlStrength": ("control_strength", "control_mask"),
-    "Sampler": ("steps", "cfg", "noise", "denoise"),
+    "Sampler": ("steps", "cfg", "cfg_end_percent", "noise", "denoise"),
     "ContextWindows": ("context_windows",),
     "Keyframes": ("keyframes", "control_strength"),
     "PromptTravel": ("prompt_travel",),

@@ -121,6 +121,70 @@ def test_an_empty_latent_of_the_stock_node_is_taken():
     assert ours.keys() == {"samples"}
 
 
+def stock_in_two_parts(model, *, guided, steps=4, cfg=8.0):
+    """Two stock samplers in a row: the first `guided` steps with guidance, the others with cfg 1."""
+    import nodes
+
+    conditions = conditioning(seed=1), conditioning(seed=2)
+    latent = nodes.EmptyLatentImage().generate(SIZE, SIZE, 6)[0]
+    for first, last, scale in ((0, guided, cfg), (guided, steps, 1.0)):
+        settings = (7, steps, scale, "euler", "normal", *conditions, latent, first, last)
+        add, keep = ("enable" if condition else "disable" for condition in (first == 0, last < steps))
+        with torch.inference_mode():
+            latent = nodes.KSamplerAdvanced().sample(model, add, *settings, keep)[0]
+    return latent["samples"]
+
+
+@pytest.mark.parametrize(("end", "guided"), [(0.25, 1), (0.5, 2), (0.75, 3)])
+def test_guidance_that_ends_early_is_that_of_two_stock_samplers_in_a_row(end, guided):
+    ours = sample(moving(), steps=4, cfg=8.0, cfg_end_percent=end)["samples"]
+    whole = sample(moving(), steps=4, cfg=8.0)["samples"]
+    near = {"rtol": 1e-4, "atol": 1e-4}
+
+    torch.testing.assert_close(ours, stock_in_two_parts(moving(), guided=guided), **near)
+    assert not torch.allclose(ours, whole, **near)
+
+
+def test_guidance_that_never_begins_is_cfg_1_and_guidance_that_never_ends_is_plain_cfg():
+    assert torch.equal(sample(cfg_end_percent=0.0)["samples"], sample(cfg=1.0)["samples"])
+    assert torch.equal(sample(cfg_end_percent=1.0)["samples"], stock()["samples"])
+
+
+def test_steps_after_the_end_of_guidance_evaluate_the_positive_alone_and_the_model_keeps_nothing():
+    sizes = []
+
+    def seen(output):
+        sizes.append(len(output))
+        return output
+
+    model = with_patch(fresh_model(), seen)
+    sample(model, steps=4, cfg_end_percent=0.5)
+
+    assert sizes == [12, 12, 6, 6]  # 6 frames, two sides
+    assert "sampler_calc_cond_batch_function" not in model.model_options
+
+
+def test_guidance_ends_in_context_windows_and_where_another_pack_evaluates_both_sides():
+    import comfy.samplers
+
+    sides = []
+
+    def evaluated(args):
+        sides.append([condition is not None for condition in args["conds"]])
+        names = ("model", "conds", "input", "sigma", "model_options")
+        return comfy.samplers.calc_cond_batch(*(args[name] for name in names))
+
+    model = moving()
+    model.set_model_sampler_calc_cond_batch_function(evaluated)
+    windows = {"frames": 10, "steps": 2, "context_length": 4, "context_overlap": 2, "cfg_end_percent": 0.5}
+
+    patched = sample(model, **windows)["samples"]
+
+    assert sides == [[True, True], [True, False]]
+    assert torch.equal(patched, sample(moving(), **windows)["samples"])
+    assert not torch.equal(patched, sample(moving(), **windows | {"cfg_end_percent": 1.0})["samples"])
+
+
 def test_denoise_0_returns_the_video_as_it_is():
     assert torch.equal(sample(latent={"samples": video()}, denoise=0.0)["samples"], video())
 
@@ -271,6 +335,7 @@ def test_nan_in_the_video_is_refused_before_sampling():
         ({"height": 4}, "height must be a multiple of 8 pixels, got 4. Use 8 or 16"),
         ({"steps": 0}, "at least 1 step, got 0"),
         ({"denoise": 1.5}, "denoise goes from 0 .* to 1 .*, got 1.5"),
+        ({"cfg_end_percent": 1.5}, r"cfg_end_percent goes from 0 .* to 1 .*, got 1.5"),
         ({"noise": "pink"}, "noise must be one of independent, shared, got 'pink'"),
         ({"context_length": 4, "context_overlap": 4}, "can share 0 to 3 frames"),
         ({"latent": {"samples": torch.ones(2, 16, 4, 4)}}, "latents of 4 channels, got 16.*VAE that belongs"),

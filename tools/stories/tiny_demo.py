@@ -8,7 +8,7 @@ DRAWN = "DreaMoving-Tiny (drawn dancers only)"  # detectors that come with the p
 FRAMES, SIZE = 32, 128  # what the tiny model was trained on
 SMOOTHING = 7  # [ours] of 12 frames a second: 9 takes part of the dance with the trembling (docs/results.md)
 # [ours] the best of those tried on held-out dances; without guidance, unseen light goes wrong more often (docs/results.md)
-STEPS, CFG = 10, 1.25
+STEPS, CFG, CFG_END = 10, 1.5, 0.5
 
 DEMO_NOTE = """## DreaMoving in one graph, no downloads
 
@@ -22,7 +22,7 @@ any computer. It shows how the parts fit, not what full-size models look like.
 * **Apply Content Guider**, `alpha_f` and `alpha_c`: how much the face and the clothes count; 0 leaves them to the prompt.
 * **Apply ControlNet**, `strength`: how strictly the poses are followed.
 * **Apply Motion**, `strength` 0: every frame on its own, and the picture boils.
-* **Sample Video**, `cfg` 1.25: a little guidance, so that light and colours follow the prompt. At 1 a run takes half the time, and the negative prompt does nothing.
+* **Sample Video**, `cfg` 1.5 until `cfg_end_percent` 0.5: a little guidance while light and colours are decided, none after that, which saves a quarter of the time. At `cfg` 1 the negative prompt does nothing.
 * **Sample Video**, `noise`: `shared` starts all frames from the same noise. That is calm too, but not what these motion blocks were trained for.
 """
 
@@ -106,6 +106,7 @@ def tiny_demo(g: Graph) -> None:
             "seed": DEMO_SEED,
             "steps": STEPS,
             "cfg": CFG,
+            "cfg_end_percent": CFG_END,
             "noise": "independent",
         },
         pos=(1540, 80),

@@ -9,7 +9,7 @@ from ...dreamoving_core.catalogue.stories import SCAIL, STYLE_LORA, WAN_ANIMATE
 from ..graph import Node, Output
 from ..layout import Column, Steps
 from .kit import Footage, Kit, Models
-from .tiny_demo import CFG, DRAWN, SIZE
+from .tiny_demo import CFG, CFG_END, DRAWN, SIZE
 
 CLIP_RATE = 12  # of Sample Clip
 SEED = 7
@@ -101,5 +101,6 @@ class TinyKit(Kit):
 
     def sampling(self, **recipe: Any) -> dict[str, Any]:
         return recipe | {
-            "steps": min(recipe["steps"], FEW), "cfg": min(recipe["cfg"], CFG), "noise": "independent", "seed": SEED
+            "steps": min(recipe["steps"], FEW), "cfg": min(recipe["cfg"], CFG), "cfg_end_percent": CFG_END,
+            "noise": "independent", "seed": SEED,
         }  # fmt: skip
