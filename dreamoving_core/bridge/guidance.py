@@ -9,7 +9,7 @@ from ..errors import InputError
 
 
 def guided_until(model: ModelPatcher, end_percent: float) -> ModelPatcher:
-    """A clone that is guided up to this share of the sampling (0 to 1); the steps after it are those of cfg 1.
+    """A clone (at 1 the model itself) that is guided up to this share of the sampling; later steps are those of cfg 1.
 
     They are twice as fast. A function of another pack that evaluates both sides goes on doing so, without the negative.
     """
