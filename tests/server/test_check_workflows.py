@@ -68,7 +68,7 @@ BREAKAGES = {
         lambda w: node(w, "VAEDecode")["outputs"][0].update(name="PICTURES"),
         r"its outputs are \['IMAGE'\], the file says \['PICTURES'\]",
     ),
-    "a value too few": (lambda w: node(w, "DreaMovingSampler")["widgets_values"].pop(), r"14 widget values expected, 13 found"),
+    "a value too few": (lambda w: node(w, "DreaMovingSampler")["widgets_values"].pop(), r"15 widget values expected, 14 found"),
     "a value out of range": (
         lambda w: node(w, "DreaMovingSampler")["widgets_values"].__setitem__(6, 1000.0),
         r"cfg is 1000\.0, outside 0\.0 to 100\.0",
