@@ -22,7 +22,7 @@ any computer. It shows how the parts fit, not what full-size models look like.
 * **Apply Content Guider**, `alpha_f` and `alpha_c`: how much the face and the clothes count; 0 leaves them to the prompt.
 * **Apply ControlNet**, `strength`: how strictly the poses are followed.
 * **Apply Motion**, `strength` 0: every frame on its own, and the picture boils.
-* **Sample Video**, `cfg` 1.5 until `cfg_end_percent` 0.5: a little guidance while light and colours are decided, none after that, which saves a quarter of the time. At `cfg` 1 the negative prompt does nothing.
+* **Sample Video**, `cfg` 1.5 until `cfg_end_percent` 0.5: a little guidance while light and colours are decided, none after that, which saves a fifth of the time. At `cfg` 1 the negative prompt does nothing.
 * **Sample Video**, `noise`: `shared` starts all frames from the same noise. That is calm too, but not what these motion blocks were trained for.
 """
 
