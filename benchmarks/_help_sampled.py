@@ -25,7 +25,8 @@ from ..tools.stories.tiny_demo import CFG, CFG_END
 from .scores import demo_spec
 
 SEED, SIZE, FRAMES = 7, 128, 6  # the demo's person
-DEMO = {"steps": 6, "cfg": CFG, "cfg_end_percent": CFG_END, "noise": "independent"}  # as the demo's graph has them, in fewer steps
+# as the demo's graph has them, in fewer steps
+DEMO = {"steps": 6, "cfg": CFG, "cfg_end_percent": CFG_END, "noise": "independent"}
 
 
 class TinyGraph:

@@ -5,11 +5,13 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from ..dreamoving_core.metrics.intervals import Interval
-from ._quality_figures import excess_cut, paired
+from ..dreamoving_core.metrics.intervals import Interval, bootstrap
+from ._quality_figures import HIGHER_IS_BETTER
+from ._quality_pairs import Values, excess_cut, matched_means, paired, pooled
 
+PEOPLE = 24  # among whose clothes and faces a reference is looked for
+NUMBERS = range(1, 12)  # of the must-show list that `bench quality` answers
 Means = dict[str, float]
-Values = dict[str, dict[int, list[float]]]
 Check = tuple[str, tuple[str, ...], Callable[[Means], bool]]
 
 
@@ -88,6 +90,20 @@ MUST_FAIL: tuple[Check, ...] = (
       for b in ("cloth", "face") for what in ("alpha_0", "old_reference", "train_mean")),
     *((f"caption_accuracy of {what}", (f"caption_accuracy_{what}",),
        lambda m, what=what: m[f"caption_accuracy_{what}"] >= 0.9) for what in ("old_caption", "train_mean")),
+    *((f"{b}_error of old_reference", (f"{b}_error_old_reference", f"{b}_error_autoencoder"),
+       lambda m, b=b: m[f"{b}_error_old_reference"] <= 2 * m[f"{b}_error_autoencoder"]) for b in ("cloth", "face")),
+    *((f"psnr_person of {what}", (f"psnr_person_{what}", "autoencoder_psnr_person"),
+       lambda m, what=what: m[f"psnr_person_{what}"] >= m["autoencoder_psnr_person"] - 4)
+      for what in ("train_mean", "background_alone", "wrong_pose")),
+    ("expression_error of another_dance", ("expression_error_another_dance", "expression_error_stage3"),
+     lambda m: m["expression_error_another_dance"] <= 0.8 * m["expression_error_stage3"]),
+    # an empty scene neither warps wrongly nor flickers: it is motion_amplitude that tells it from a dance
+    *((f"{metric} and motion_amplitude of background_alone",
+       (f"{metric}_background_alone", f"{metric}_motion_off", f"{metric}_floor",
+        "motion_amplitude_background_alone", "motion_amplitude_16_motion_off"),
+       lambda m, metric=metric: cut_by_a_quarter(m, metric)
+       and within(m["motion_amplitude_background_alone"], m["motion_amplitude_16_motion_off"]))
+      for metric in ("warp_error", "delta_flicker")),
 )  # fmt: skip
 
 
@@ -95,16 +111,27 @@ def falling(values: list[float]) -> bool:
     return all(later <= before for before, later in itertools.pairwise(values))
 
 
-def bars(mean: Means, values: Values, *, noise: str) -> Iterator[Bar]:
+def within(value: float, other: float) -> bool:
+    """Within 5 %."""
+    return abs(value / other - 1) <= 0.05
+
+
+def cut_by_a_quarter(m: Means, metric: str) -> bool:
+    floor = m[f"{metric}_floor"]
+    return m[f"{metric}_background_alone"] - floor <= 0.75 * (m[f"{metric}_motion_off"] - floor)
+
+
+def bars(values: Values) -> Iterator[Bar]:
     """Every bar whose figures were measured."""
     for number, (text, needs, holds) in CHECKS:
-        if all(name in mean for name in needs):
+        if mean := matched_means(values, needs):
             found = ", ".join(f"{name} {mean[name]:.4f}" for name in needs)
             yield Bar(number=number, text=f"{text} ({found})", holds=holds(mean))
+    yield from chance_bars(values)
     for mark, share in (("", 0.25), ("_64", 0.15)):
-        for kind in ("", f"_{noise}"):
-            yield from motion_bars(mean, values, mark=mark, kind=kind, share=share)
-            yield from seed_bars(values, mark=mark, kind=kind, share=share)
+        for blocks in ("", *training_seeds(values, mark)):
+            yield from motion_bars(values, blocks, mark=mark, share=share)
+        yield from pooled_bars(values, mark=mark, share=share)
     identity = paired(values, "face_retrieval_identity", "face_retrieval_clip_only")
     if identity is not None:
         gain = identity[0]
@@ -112,64 +139,97 @@ def bars(mean: Means, values: Values, *, noise: str) -> Iterator[Bar]:
         yield Bar(number=10, text=text, holds=gain.low > 0)
 
 
-def motion_title(mark: str, kind: str) -> str:
-    return f"{64 if mark else 16} frames{kind.replace('_', ', noise ')}"
+def chance_bars(values: Values) -> Iterator[Bar]:
+    """Without its branch, a reference is found no more often than by chance."""
+    for name in ("cloth_retrieval_alpha_0", "face_retrieval_alpha_0"):
+        if runs := values.get(name):
+            found = bootstrap([[*noises.values()] for noises in runs.values()])
+            chance = 1 / max(PEOPLE, len(runs))
+            text = f"{name} at chance ({found.mean:.4f} [{found.low:.4f}, {found.high:.4f}], chance {chance:.4f})"
+            yield Bar(number=3, text=text, holds=found.low <= chance)
 
 
-def seed_bars(values: Values, *, mark: str, kind: str, share: float) -> Iterator[Bar]:
-    """The same for motion blocks of other training seeds (`--motion seed1=FILE`), and for all seeds together."""
-    title = motion_title(mark, kind)
-    for metric in ("warp_error", "delta_flicker"):
-        own, off = f"{metric}{kind}{mark}", f"{metric}_motion_off{kind}{mark}"
-        floor = f"{metric}_floor{mark}"
-        seeds = sorted(n for n in values if re.fullmatch(rf"{metric}_seed\d+{kind}{mark}", n))
-        if not seeds or own not in values:
-            continue
-        clips = set.intersection(*(set(values[name]) for name in (own, *seeds)))
-        together = {clip: [v for name in (own, *seeds) for v in values[name][clip]] for clip in clips}
-        for name, found in ((f"{len(seeds) + 1} training seeds", together), *((n, values[n]) for n in seeds)):
-            cut = excess_cut({**values, "seeds": found}, "seeds", off, floor)
-            if cut is not None:
-                yield cut_bar(f"{title}, {name}", metric, cut, share)
+def training_seeds(values: Values, mark: str) -> list[str]:
+    """Motion blocks of other training seeds (`--motion seed1=FILE`), as figures' names have them: "_seed1"."""
+    found = (re.fullmatch(rf"warp_error(_seed\d+){mark}", name) for name in values)
+    return sorted(match[1] for match in found if match)
+
+
+def title_of(blocks: str, mark: str, noise: str = "") -> str:
+    words = [f"{64 if mark else 16} frames", f"noise {noise}" if noise else "", blocks.removeprefix("_")]
+    return ", ".join(filter(None, words))
+
+
+def cut_of(values: Values, metric: str, blocks: str, *, mark: str, noise: str = "") -> Interval | None:
+    """By how much motion blocks cut the excess of a metric against none, with the same noise."""
+    kind = f"_{noise}" if noise else ""
+    names = f"{metric}{blocks}{kind}{mark}", f"{metric}_motion_off{kind}{mark}", f"{metric}_floor{mark}"
+    return excess_cut(values, *names)
+
+
+def cut_text(title: str, metric: str, cut: Interval) -> str:
+    return f"{title}: motion cuts the excess of {metric} by {cut.mean:.1%} [{cut.low:.1%}, {cut.high:.1%}]"
 
 
 def cut_bar(title: str, metric: str, cut: Interval, share: float) -> Bar:
     """Whether motion cuts an excess by its share, surely."""
-    text = f"{title}: motion cuts the excess of {metric} by {cut.mean:.1%} [{cut.low:.1%}, {cut.high:.1%}]"
-    return Bar(number=5, text=f"{text}, wanted {share:.0%}", holds=cut.mean >= share and cut.low > 0)
+    text = f"{cut_text(title, metric, cut)}, wanted {share:.0%}"
+    return Bar(number=5, text=text, holds=cut.mean >= share and cut.low > 0)
 
 
-def motion_bars(mean: Means, values: Values, *, mark: str, kind: str, share: float) -> Iterator[Bar]:
-    """Must-show 5 for one length and one kind of noise."""
-    title = motion_title(mark, kind)
+def motion_bars(values: Values, blocks: str, *, mark: str, share: float) -> Iterator[Bar]:
+    """Must-show 5 for one length and the motion blocks of one training seed ("" is the shipped one)."""
+    title, middle = title_of(blocks, mark), "" if mark else "_16"
     for metric in ("warp_error", "delta_flicker"):
-        names = f"{metric}{kind}{mark}", f"{metric}_motion_off{kind}{mark}", f"{metric}_floor{mark}"
-        cut = excess_cut(values, *names)
+        cut = cut_of(values, metric, blocks, mark=mark)
         if cut is not None:
             yield cut_bar(title, metric, cut, share)
-    middle = "" if mark else "_16"
     for metric in ("sharpness", "motion_amplitude"):
-        on, off = f"{metric}{middle}{kind}{mark}", f"{metric}{middle}_motion_off{kind}{mark}"
-        if on in mean and off in mean:
-            ratio = mean[on] / mean[off]
-            yield Bar(
-                number=5,
-                text=f"{title}: {metric} within 5 % ({ratio - 1:+.1%})",
-                holds=abs(ratio - 1) <= 0.05,
-            )
-    compared = paired(
-        values, f"joint_error{middle}{kind}{mark}", f"joint_error{middle}_motion_off{kind}{mark}"
-    )
+        on, off = f"{metric}{middle}{blocks}{mark}", f"{metric}{middle}_motion_off{mark}"
+        if mean := matched_means(values, (on, off)):
+            text = f"{title}: {metric} within 5 % ({mean[on] / mean[off] - 1:+.1%})"
+            yield Bar(number=5, text=text, holds=within(mean[on], mean[off]))
+    on, off = f"joint_error{middle}{blocks}{mark}", f"joint_error{middle}_motion_off{mark}"
+    compared = paired(values, on, off)
     if compared is not None:
         change = compared[0]
         text = f"{title}: joint_error no worse ({change.mean:+.4f} [{change.low:+.4f}, {change.high:+.4f}])"
         yield Bar(number=5, text=text, holds=change.low <= 0)
 
 
-def floors_that_pass(mean: Means) -> Iterator[tuple[str, bool]]:
+def pooled_bars(values: Values, *, mark: str, share: float) -> Iterator[Bar]:
+    """The same cut for all training seeds together."""
+    blocks = ["", *training_seeds(values, mark)]
+    for metric in ("warp_error", "delta_flicker"):
+        names = [f"{metric}{own}{mark}" for own in blocks]
+        if len(names) > 1 and all(name in values for name in names):
+            together = values | {f"{metric}_together{mark}": pooled(values, names)}
+            cut = cut_of(together, metric, "_together", mark=mark)
+            if cut is not None:
+                yield cut_bar(f"{title_of('', mark)}, {len(names)} training seeds", metric, cut, share)
+
+
+def beside(values: Values, *, noise: str) -> Iterator[str]:
+    """Rows beside the bars of must-show 5: what the blocks do with the kind of noise that the demo does not use."""
+    for mark in ("", "_64"):
+        for metric in ("warp_error", "delta_flicker"):
+            cut = cut_of(values, metric, "", mark=mark, noise=noise)
+            if cut is not None:
+                yield cut_text(title_of("", mark, noise), metric, cut)
+
+
+def unmeasured(values: Values) -> list[str]:
+    """What of the must-show list has no figures: a bar nobody has measured does not hold."""
+    texts = [f"{number:2} {text}" for number, (text, needs, _) in CHECKS if not matched_means(values, needs)]
+    found = {bar.number for bar in bars(values)} | {number for number, _ in CHECKS}
+    found |= {11} if any(comparisons(values)) else set()
+    return texts + [f"{number:2}" for number in NUMBERS if number not in found]
+
+
+def floors_that_pass(values: Values) -> Iterator[tuple[str, bool]]:
     """(what, whether it misses its bar as it must) for everything measured that knows nothing."""
     for text, needs, holds in MUST_FAIL:
-        if all(name in mean for name in needs):
+        if mean := matched_means(values, needs):
             yield f"{text} ({mean[needs[0]]:.4f})", not holds(mean)
 
 
@@ -181,3 +241,13 @@ def comparisons(values: Values) -> Iterator[tuple[str, Interval, Interval]]:
             found = paired(values, f"{metric}_beside_peer{noise}", name)
             if found is not None:
                 yield metric + noise, *found
+
+
+def verdict(metric: str, difference: Interval) -> str:
+    """ "wins", "loses" or "level" for an error or a likeness; sharpness and amplitude have no better side."""
+    if metric.startswith(("sharpness", "motion_amplitude")):
+        return ""
+    if not difference.excludes(0):
+        return "level"
+    higher = any(metric.startswith(name) for name in HIGHER_IS_BETTER)
+    return "wins" if (difference.mean > 0) == higher else "loses"

@@ -1,15 +1,17 @@
 """From rows to the figures of the must-show list: means with intervals, paired comparisons, bars, the worst clips."""
 
+import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ..dreamoving_core.metrics.intervals import Interval, bootstrap, bootstrap_ratio
-from ._quality_rows import Rows
+from ..dreamoving_core.metrics.intervals import Interval, bootstrap
+from ._quality_pairs import Values
+from ._quality_rows import Rows, Runs
 
 PLAIN = ("psnr", "psnr_person", "ssim", "joint_error", "cloth_error", "face_error", "background_error", "warp_error",
          "warp_error_person", "delta_flicker", "delta_flicker_person", "sharpness", "sharpness_person",
-         "motion_amplitude", "motion_amplitude_person", "cloth_retrieval", "face_retrieval", "expression_error")  # fmt: skip
-HIGHER_IS_BETTER = {"psnr", "psnr_person", "ssim", "cloth_retrieval", "face_retrieval", "caption"}
+         "motion_amplitude", "motion_amplitude_person")  # fmt: skip
+HIGHER_IS_BETTER = {"psnr", "psnr_person", "ssim", "cloth_retrieval", "face_retrieval", "caption_accuracy"}
 TEMPORAL = ("warp_error", "warp_error_person", "delta_flicker", "delta_flicker_person")
 
 
@@ -34,13 +36,14 @@ def sources(rows: Rows, *, frames: int, clip_frames: int, noise: str) -> Iterato
     mean = f"train_mean/{clip_frames}"
     yield "joint_error_mean_pose", Source(variant=mean, metric="joint_error_mean_pose")
     base = f"base{some}"
-    for name in ("joint_error", "cloth_error", "face_error"):
+    for name in ("joint_error", "cloth_error", "face_error", "psnr_person"):
         yield f"{name}_base", Source(variant=base, metric=name)
         yield f"{name}_train_mean", Source(variant=mean, metric=name)
+    for name in ("joint_error", "cloth_error", "face_error", "psnr_person", *TEMPORAL, "motion_amplitude"):
         yield f"{name}_background_alone", Source(variant=f"background_alone/{clip_frames}", metric=name)
     for name in ("joint_error", "cloth_error", "face_error", "psnr_person"):
         yield f"{name}_true_keypoints", Source(variant=f"true_keypoints{some}", metric=name)
-    yield "psnr_person_base", Source(variant=base, metric="psnr_person")
+    yield "psnr_person_wrong_pose", Source(variant=f"wrong_pose{some}", metric="psnr_person")
     for name in ("control_off", "wrong_pose", "depth", "pose_depth"):
         yield f"joint_error_{name}", Source(variant=name + some, metric="joint_error")
     yield (
@@ -49,6 +52,7 @@ def sources(rows: Rows, *, frames: int, clip_frames: int, noise: str) -> Iterato
     )
     for name in ("cloth_error", "face_error"):
         yield f"{name}_autoencoder", Source(variant=f"autoencoder/{clip_frames}", metric=name)
+        yield f"{name}_old_reference", Source(variant=f"old_colours/{clip_frames}", metric=name)
         yield f"{name}_other_base", Source(variant=f"other_base{some}", metric=name)
         yield f"{name}_other_reference_style", Source(variant=f"other_reference_style{some}", metric=name)
     yield "cloth_error_off", Source(variant=f"face_only{some}", metric="cloth_error")
@@ -73,6 +77,7 @@ def sources(rows: Rows, *, frames: int, clip_frames: int, noise: str) -> Iterato
     for length, mark in ((16, ""), (64, "_64")):
         yield from motion_sources(rows, length, mark, noise)
     face = {"": "face", "_stage3": "face_stage3", "_motion_off": "face_motion_off", "_floor": "truth_face"}
+    face |= {"_beside_peer": "face", "_peer": "face_peer", "_another_dance": "another_face"}
     for mark, name in {**face, "_autoencoder": "autoencoder_face"}.items():
         for metric in ("expression_error", "mouth_error", "eyes_error", "brows_error"):
             yield metric + mark, Source(variant=name + some, metric=metric)
@@ -82,9 +87,11 @@ def sources(rows: Rows, *, frames: int, clip_frames: int, noise: str) -> Iterato
     gallery = f"autoencoder_gallery{some}"
     yield "face_retrieval_gallery_autoencoder", Source(variant=gallery, metric="face_retrieval")
     for mark, own in (("", base), (f"_{noise}", f"motion_on_{noise}{some}")):
-        for metric in PLAIN[:15]:
+        for metric in (*PLAIN, "cloth_retrieval", "face_retrieval"):
             yield f"{metric}_peer{mark}", Source(variant=f"peer{mark}{some}", metric=metric)
             yield f"{metric}_beside_peer{mark}", Source(variant=own, metric=metric)
+    yield "caption_accuracy_peer", Source(variant=f"peer{some}", metric="caption")
+    yield "caption_accuracy_beside_peer", Source(variant=base, metric="caption")
 
 
 def mode_sources(some: str) -> Iterator[tuple[str, Source]]:
@@ -126,42 +133,17 @@ def motion_sources(rows: Rows, length: int, mark: str, noise: str) -> Iterator[t
             yield f"{prefix}{name}{mark}", Source(variant=f"{variant}/{length}", metric=metric)
 
 
-def figures(rows: Rows, **settings) -> tuple[dict[str, Interval], dict[str, dict[int, list[float]]]]:
-    """Every figure with its interval, and the values behind it by clip."""
-    values: dict[str, dict[int, list[float]]] = {}
+def figures(rows: Rows, **settings) -> tuple[dict[str, Interval], Values]:
+    """Every figure with its interval, and the values behind it by clip and noise."""
+    values: Values = {}
     for name, source in sources(rows, **settings):
         found = rows.scores(source.variant, source.metric)
         if found:
             values[name] = found
-    return {name: bootstrap(list(v.values())) for name, v in values.items()}, values
+    return {name: bootstrap([[*runs.values()] for runs in v.values()]) for name, v in values.items()}, values
 
 
-def paired(
-    values: dict[str, dict[int, list[float]]], first: str, second: str
-) -> tuple[Interval, Interval] | None:
-    """Difference (first minus second) and ratio of two figures over the clips that both have; None without any."""
-    clips = sorted(set(values.get(first, {})) & set(values.get(second, {})))
-    if not clips:
-        return None
-    above, below = [values[first][c] for c in clips], [values[second][c] for c in clips]
-    means = [(sum(a) / len(a), sum(b) / len(b)) for a, b in zip(above, below, strict=True)]
-    return bootstrap([[a - b] for a, b in means]), bootstrap_ratio(above, below)
-
-
-def excess_cut(values: dict[str, dict[int, list[float]]], on: str, off: str, floor: str) -> Interval | None:
-    """By how much motion cuts the excess over the floor: 1 - (on - floor) / (off - floor), over the same clips."""
-    clips = sorted(set(values.get(on, {})) & set(values.get(off, {})) & set(values.get(floor, {})))
-    if not clips:
-        return None
-
-    def excess(name: str) -> list[list[float]]:
-        return [[v - sum(values[floor][c]) / len(values[floor][c]) for v in values[name][c]] for c in clips]
-
-    ratio = bootstrap_ratio(excess(on), excess(off))
-    return Interval(mean=1 - ratio.mean, low=1 - ratio.high, high=1 - ratio.low)
-
-
-def worst(values: dict[int, list[float]], metric: str, count: int = 3) -> Sequence[tuple[int, float]]:
+def worst(runs: Runs, metric: str, count: int = 3) -> Sequence[tuple[int, float]]:
     """The clips that do worst: (seed, mean of its runs)."""
-    means = {clip: sum(runs) / len(runs) for clip, runs in values.items()}
+    means = {clip: statistics.fmean(found.values()) for clip, found in runs.items()}
     return sorted(means.items(), key=lambda item: item[1], reverse=metric not in HIGHER_IS_BETTER)[:count]

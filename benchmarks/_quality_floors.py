@@ -13,7 +13,6 @@ from ._quality_scores import Scores, reference_scores, scene_scores, scorecard
 from ._quality_truth import Autoencode, Subject
 from ._quality_variants import OTHER_DANCE, Case, in_other_scene, swapped
 
-NO_NOISE = -1  # the noise seed of rows that were made without noise
 TRAIN_SEED = 500_000_000  # of the train split; no stage uses these
 TRAIN_PICTURES = 192
 
@@ -65,6 +64,20 @@ def mean_pose_error(subject: Subject, pose: Tensor) -> float:
     truth = subject.truth.keypoints[:, POINTS["joints"]]
     guess = pose[list(POINTS["joints"])].expand(len(truth), -1, -1)
     return point_error(guess, truth[..., :2], truth[..., 2], height=subject.spec.size)
+
+
+def old_colours(case: Case, frames: int, *, autoencode: Autoencode) -> Scores:
+    """The clip's own clothes and face, judged as if somebody else's had been asked for: what ignores the reference."""
+    own = Subject(seed=case.seed, frames=frames)
+    scores = scorecard(own.shown_by(autoencode), swapped(own, case))
+    return {name: scores[name] for name in ("cloth_error", "face_error")}
+
+
+def another_face(case: Case, frames: int) -> Scores:
+    """The same face in another dance, whose expressions are others: what ignores the driving clip."""
+    own = Subject(seed=case.seed, frames=frames, shot="face")
+    other = replace(own, dance_seed=case.seed + OTHER_DANCE)
+    return scorecard(other.truth.images, own)
 
 
 def gallery_floor(case: Case, frames: int, *, autoencode: Autoencode) -> Scores:

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from ..dreamoving_core.metrics.intervals import Interval
 from ..dreamoving_core.procdance.palette import STYLES
-from ._quality_bars import bars, comparisons, floors_that_pass
+from ._quality_bars import bars, beside, comparisons, floors_that_pass, unmeasured, verdict
 from ._quality_figures import worst
-from ._quality_rows import Rows
+from ._quality_pairs import Values
+from ._quality_rows import Rows, Runs
 from ._quality_truth import Subject
 from ._quality_variants import Case, Variant
 
-Values = dict[str, dict[int, list[float]]]
 TABLE = "table.txt"  # beside the rows: every figure, bar and floor
 SHOWN = 8  # clips on a contact sheet
 BAR, LEFT = 16, 190  # pixels, for the words above the columns and before the rows
@@ -44,46 +44,59 @@ FILMS = (
 
 def report(rows: Rows, figures: dict[str, Interval], values: Values, *, noise: str) -> dict:
     """Everything that was measured, ready for JSON; `table` is for people."""
-    mean = {name: interval.mean for name, interval in figures.items()}
-    found = list(bars(mean, values, noise=noise))
-    must_fail = list(floors_that_pass(mean))
-    table = [
-        f"{name:44} {f.mean:9.4f}   [{f.low:.4f}, {f.high:.4f}]   {counted(values[name])}"
-        for name, f in sorted(figures.items())
-    ]
-    table += ["", *(f"{'holds' if bar.holds else 'FAILS':6} {bar.number:2} {bar.text}" for bar in found)]
-    table += [
-        "",
-        "What must fail:",
-        *(f"{'fails' if fails else 'PASSES'} {text}" for text, fails in must_fail),
-    ]
     peers = [
-        {"metric": metric, "difference": vars(difference), "ratio": vars(ratio)}
+        {
+            "metric": metric,
+            "difference": vars(difference),
+            "ratio": vars(ratio),
+            "verdict": verdict(metric, difference),
+        }
         for metric, difference, ratio in comparisons(values)
     ]
-    table += [
-        f"against the peer wiring, {p['metric']}: {p['difference']['mean']:+.4f} "
-        f"[{p['difference']['low']:+.4f}, {p['difference']['high']:+.4f}]"
-        for p in peers
-    ]
-    lowest = {name: worst(values[name], name) for name in WORST if name in values}
-    table += ["", "The worst clips:", *(
-        f"{name:20} " + ", ".join(f"{clip}: {value:.4f}" for clip, value in clips) for name, clips in lowest.items()
-    )]  # fmt: skip
-    return {
-        "figures": mean,
+    found = {
+        "figures": {name: interval.mean for name, interval in figures.items()},
         "intervals": {name: [f.low, f.high] for name, f in figures.items()},
-        "bars": [vars(bar) for bar in found],
-        "floors": [{"what": text, "fails": fails} for text, fails in must_fail],
+        "bars": [vars(bar) for bar in sorted(bars(values), key=lambda bar: bar.number)],
+        "unmeasured": unmeasured(values),
+        "beside": list(beside(values, noise=noise)),
+        "floors": [{"what": text, "fails": fails} for text, fails in floors_that_pass(values)],
         "peer": peers,
-        "worst": lowest,
+        "worst": {name: worst(values[name], name) for name in WORST if name in values},
         "per_clip": values,
         "rows": [vars(row) for _, row in sorted(rows.found.items())],
-        "table": table,
     }
+    return found | {"table": list(table(found, figures))}
 
 
-def counted(runs: dict[int, list[float]]) -> str:
+def table(found: dict, figures: dict[str, Interval]) -> Iterator[str]:
+    """The lines of a report."""
+    for name, f in sorted(figures.items()):
+        yield f"{name:44} {f.mean:9.4f}   [{f.low:.4f}, {f.high:.4f}]   {counted(found['per_clip'][name])}"
+    yield ""
+    yield from (f"{'holds' if b['holds'] else 'FAILS':6} {b['number']:2} {b['text']}" for b in found["bars"])
+    yield from section("Not measured:", found["unmeasured"])
+    yield from section("Beside the bars:", found["beside"])
+    yield from section(
+        "What must fail:", [f"{'fails' if f['fails'] else 'PASSES'} {f['what']}" for f in found["floors"]]
+    )
+    yield from section("Against the peer wiring:", [compared(peer) for peer in found["peer"]])
+    yield from section(
+        "The worst clips:",
+        [f"{name:20} " + ", ".join(f"{clip}: {value:.4f}" for clip, value in clips) for name, clips in found["worst"].items()],
+    )  # fmt: skip
+
+
+def section(title: str, lines: Sequence[str]) -> list[str]:
+    return ["", title, *lines] if lines else []
+
+
+def compared(peer: dict) -> str:
+    """One metric: the difference from the peer wiring and what it means."""
+    d = peer["difference"]
+    return f"{peer['verdict']:5} {peer['metric']}: {d['mean']:+.4f} [{d['low']:+.4f}, {d['high']:+.4f}]"
+
+
+def counted(runs: Runs) -> str:
     """How many clips a figure is the mean of, and how many results in all: "24 clips, 48 results"."""
     return f"{len(runs)} clips, {sum(len(values) for values in runs.values())} results"
 

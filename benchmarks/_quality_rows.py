@@ -8,6 +8,9 @@ from pathlib import Path
 from ..dreamoving_core.errors import InputError
 from ._quality_scores import Scores
 
+NO_NOISE = -1  # the noise seed of rows that were made without noise
+Runs = dict[int, dict[int, float]]  # clip: noise: value
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
@@ -62,12 +65,12 @@ class Rows:
     def __contains__(self, place: tuple[str, int, int]) -> bool:
         return place in self.found
 
-    def scores(self, variant: str, metric: str) -> dict[int, list[float]]:
-        """{clip: one value per noise} of a variant, "full/32"; empty when it was not measured."""
-        values: dict[int, list[float]] = {}
-        for (name, clip, _noise), row in sorted(self.found.items()):
+    def scores(self, variant: str, metric: str) -> Runs:
+        """{clip: {noise: value}} of a variant, "full/32"; empty when it was not measured."""
+        values: Runs = {}
+        for (name, clip, noise), row in sorted(self.found.items()):
             if name == variant and metric in row.scores:
-                values.setdefault(clip, []).append(row.scores[metric])
+                values.setdefault(clip, {})[noise] = row.scores[metric]
         return values
 
     def variants(self) -> list[str]:

@@ -210,8 +210,10 @@ def file_variants(frames: int, noise: str, given: Files, folder: Path) -> Iterat
             )
     if given.peer:
         wired = plain(partial(graphs.as_peers, folder=given.peer, tiny=folder))
-        yield Variant(name="peer", group="peer", frames=frames, change=wired)
-        yield Variant(name=f"peer_{noise}", group="peer", frames=frames, change=wired, noise=noise, few=True)
+        new = partial(Variant, group="peer", frames=frames, change=wired)
+        yield new(name="peer", judge=("scene", "references"))
+        yield new(name="face_peer", shot="face")
+        yield new(name=f"peer_{noise}", noise=noise, few=True)
 
 
 def all_variants(*, frames: int, clip_frames: int, noise: str, given: Files, folder: Path) -> list[Variant]:

@@ -1,20 +1,31 @@
 """Rows, figures and bars of the quality benchmark, on numbers whose answer is known, and truths on small clips."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from dreamoving.benchmarks import quality
-from dreamoving.benchmarks._quality_bars import bars, comparisons, falling, floors_that_pass
-from dreamoving.benchmarks._quality_figures import excess_cut, figures, paired, worst
-from dreamoving.benchmarks._quality_floors import gallery_floor
+from dreamoving.benchmarks._quality_bars import (
+    bars,
+    beside,
+    comparisons,
+    falling,
+    floors_that_pass,
+    unmeasured,
+    verdict,
+)
+from dreamoving.benchmarks._quality_figures import figures, worst
+from dreamoving.benchmarks._quality_floors import another_face, gallery_floor, old_colours
+from dreamoving.benchmarks._quality_pairs import excess_cut, matched, paired
 from dreamoving.benchmarks._quality_report import contact_sheet, keep_pictures, report, sheets
-from dreamoving.benchmarks._quality_rows import Row, Rows
-from dreamoving.benchmarks._quality_scores import reference_scores, scene_scores
+from dreamoving.benchmarks._quality_rows import NO_NOISE, Row, Rows
+from dreamoving.benchmarks._quality_scores import reference_scores, scene_scores, scorecard
 from dreamoving.benchmarks._quality_truth import CLOTHES, SCENES, Subject, candidates, other_scene, part_of
 from dreamoving.benchmarks._quality_variants import Case, Variant
 from dreamoving.dreamoving_core.errors import InputError
+from dreamoving.dreamoving_core.metrics.intervals import Interval
 from einops import rearrange
 from PIL import Image
 
@@ -41,15 +52,15 @@ def test_rows_of_a_run_that_was_cut_are_read_again_and_a_torn_line_is_measured_a
     assert ("full/32", 0, 0) in again
     assert ("full/32", 1, 0) not in again
     again.add(Row(variant="full/32", clip=1, noise_seed=0, scores={"psnr": 22.0}))
-    assert Rows(tmp_path, made_with={"tiny": "a"}).scores("full/32", "psnr") == {0: [20.0], 1: [22.0]}
-    assert rows.scores("full/32", "psnr") == {0: [20.0], 1: [21.0]}
+    assert Rows(tmp_path, made_with={"tiny": "a"}).scores("full/32", "psnr") == {0: {0: 20.0}, 1: {0: 22.0}}
+    assert rows.scores("full/32", "psnr") == {0: {0: 20.0}, 1: {0: 21.0}}
 
 
 def test_rows_hold_six_digits_in_memory_as_on_disk(tmp_path):
     rows = filled(tmp_path, {"full/32": {"psnr": [1 / 3]}})
 
-    assert rows.scores("full/32", "psnr") == {0: [0.333333]}
-    assert Rows(tmp_path, made_with={"tiny": "a"}).scores("full/32", "psnr") == {0: [0.333333]}
+    assert rows.scores("full/32", "psnr") == {0: {0: 0.333333}}
+    assert Rows(tmp_path, made_with={"tiny": "a"}).scores("full/32", "psnr") == {0: {0: 0.333333}}
 
 
 def test_rows_of_other_weights_are_never_mixed_in(tmp_path):
@@ -91,20 +102,43 @@ def test_figures_are_means_over_clips_under_the_names_of_the_issue(tmp_path):
     assert means["expression_error_stage3"] == pytest.approx(0.2)
 
 
+def runs(*clips):
+    """One value per noise of each clip."""
+    return {clip: dict(enumerate(values)) for clip, values in enumerate(clips)}
+
+
+def once(*clips):
+    """What was made without noise."""
+    return {clip: {NO_NOISE: value} for clip, value in enumerate(clips)}
+
+
 def test_the_cut_of_the_excess_is_over_the_floor_and_over_the_same_clips():
-    values = {
-        "on": {0: [3.0], 1: [5.0], 2: [9.0]},
-        "off": {0: [4.0], 1: [7.0]},
-        "floor": {0: [2.0], 1: [3.0], 2: [1.0]},
-    }
+    values = {"on": runs([3.0], [5.0], [9.0]), "off": runs([4.0], [7.0]), "floor": once(2.0, 3.0, 1.0)}
 
     cut = excess_cut(values, "on", "off", "floor")
     assert (cut.mean, cut.low, cut.high) == pytest.approx((0.5, 0.5, 0.5))
     assert excess_cut(values, "on", "nothing", "floor") is None
 
 
+def test_only_the_same_noises_of_the_same_clips_are_compared():
+    values = {
+        "a": runs([1.0, 9.0], [5.0, 9.0], [7.0]),
+        "b": runs([2.0], [6.0, 8.0]),
+        "floor": once(0.5, 0.6, 0.7),
+    }
+
+    assert matched(values, "a", "b", "floor") == [
+        [[1.0], [5.0, 9.0]],
+        [[2.0], [6.0, 8.0]],
+        [[0.5], [0.6, 0.6]],
+    ]
+    assert matched(values, "floor") == [[[0.5], [0.6], [0.7]]]
+    assert matched({"a": {0: {0: 1.0}}, "b": {0: {1: 2.0}}}, "a", "b") == [[], []]
+    assert matched(values, "a", "nothing") == [[], []]
+
+
 def test_a_paired_difference_has_no_width_where_every_clip_changes_alike():
-    values = {"a": {0: [1.0, 1.2], 1: [5.1]}, "b": {0: [1.0], 1: [5.0]}}
+    values = {"a": runs([1.1, 77.0], [5.1]), "b": runs([1.0], [5.0])}
 
     difference, ratio = paired(values, "a", "b")
     assert (difference.low, difference.high) == pytest.approx((0.1, 0.1))
@@ -112,16 +146,20 @@ def test_a_paired_difference_has_no_width_where_every_clip_changes_alike():
 
 
 def test_the_worst_clips_are_those_with_large_errors_and_little_psnr():
-    values = {7: [0.1, 0.3], 8: [0.5], 9: [0.0]}
+    values = {7: {0: 0.1, 1: 0.3}, 8: {0: 0.5}, 9: {0: 0.0}}
 
     assert [clip for clip, _ in worst(values, "joint_error", 2)] == [8, 7]
     assert [clip for clip, _ in worst(values, "psnr_person", 2)] == [9, 7]
 
 
+def values_of(mean):
+    """Each figure the same on one clip."""
+    return {name: once(value) for name, value in mean.items()}
+
+
 def holding(mean, values=None, number=None):
-    return [
-        bar.holds for bar in bars(mean, values or {}, noise="independent") if number in (None, bar.number)
-    ]
+    found = bars(values_of(mean) | (values or {}))
+    return [bar.holds for bar in found if number in (None, bar.number)]
 
 
 def test_a_bar_holds_up_to_its_limit_and_not_beyond():
@@ -151,76 +189,117 @@ def test_poses_off_the_mp4_may_cost_a_tenth_and_half_a_decibel():
     assert holding(true | worse, number=0) == [False] * 4
 
 
-def test_motion_must_cut_both_excesses_surely_without_blur_without_stillness_and_without_losing_the_pose():
-    clips = range(6)
-    values = {f"{metric}{mark}": {c: [value] for c in clips}
-              for metric in ("warp_error", "delta_flicker")
-              for mark, value in (("", 0.07), ("_motion_off", 0.1), ("_floor", 0.02))}  # fmt: skip
-    values |= {
-        "joint_error_16": {c: [0.03] for c in clips},
-        "joint_error_16_motion_off": {c: [0.03] for c in clips},
+MARKS = {"": 0.07, "_motion_off": 0.1, "_floor": 0.02}
+
+
+def six(value):
+    return runs(*[[value]] * 6)
+
+
+def moving(marks=MARKS):
+    """Figures of 16 frames with which everything about the shipped motion blocks holds."""
+    values = {
+        f"{metric}{mark}": six(value)
+        for metric in ("warp_error", "delta_flicker")
+        for mark, value in marks.items()
     }
-    mean = {
-        "sharpness_16": 0.96,
+    still = {"joint_error_16": 0.03, "joint_error_16_motion_off": 0.03, "sharpness_16": 0.96}
+    still |= {
         "sharpness_16_motion_off": 1.0,
         "motion_amplitude_16": 1.04,
         "motion_amplitude_16_motion_off": 1.0,
     }
+    return values | {name: six(value) for name, value in still.items()}
 
-    assert holding(mean, values, 5) == [True] * 5
-    assert holding(mean | {"sharpness_16": 0.9}, values, 5).count(False) == 1
-    worse = values | {"joint_error_16": {c: [0.04] for c in clips}}
-    assert holding(mean, worse, 5).count(False) == 1
-    little = values | {"warp_error": {c: [0.09] for c in clips}}
-    assert holding(mean, little, 5).count(False) == 1
-    unsure = values | {"warp_error": {c: [0.02 if c else 0.32] for c in clips}}
-    assert holding(mean, unsure, 5).count(False) == 1
+
+def test_motion_must_cut_both_excesses_surely_without_blur_without_stillness_and_without_losing_the_pose():
+    values = moving()
+
+    assert holding({}, values, 5) == [True] * 5
+    for worse in (
+        {"sharpness_16": six(0.9)},
+        {"joint_error_16": six(0.04)},
+        {"warp_error": six(0.09)},
+        {"warp_error": runs([0.32], *[[0.02]] * 5)},  # on average enough, but not surely
+    ):
+        assert holding({}, values | worse, 5).count(False) == 1
 
 
 def test_other_training_seeds_are_judged_one_by_one_and_together():
-    clips = range(6)
-    marks = {"": 0.07, "_motion_off": 0.1, "_floor": 0.02, "_seed1": 0.06, "_seed2": 0.075}
-    values = {f"{metric}{mark}": {c: [value] for c in clips} for metric in ("warp_error", "delta_flicker")
-              for mark, value in marks.items()}  # fmt: skip
+    values = moving(MARKS | {"_seed1": 0.06, "_seed2": 0.075})
+    values |= {name: six(1.0) for name in ("sharpness_16_seed1", "motion_amplitude_16_seed1")}
 
-    found = [bar for bar in bars({}, values, noise="independent") if "seed" in bar.text]
+    found = {bar.text: bar.holds for bar in bars(values) if "seed" in bar.text}
 
-    assert [bar.holds for bar in found] == [True] * 6
-    assert "3 training seeds: motion cuts the excess of warp_error by 39.6% [39.6%, 39.6%]" in found[0].text
-    worse = values | {"warp_error_seed2": {c: [0.085] for c in clips}}
-    again = [bar for bar in bars({}, worse, noise="independent") if "seed" in bar.text]
-    assert [bar.holds for bar in again].count(False) == 1
-    other_noise = {
-        n.replace("_seed1", "_seed1_independent"): v for n, v in values.items() if "_seed2" not in n
-    }
-    other_noise |= {f"{m}_independent": values[m] for m in ("warp_error", "delta_flicker")}
-    other_noise |= {
-        f"{m}_motion_off_independent": values[f"{m}_motion_off"] for m in ("warp_error", "delta_flicker")
-    }
-    there = [bar.text for bar in bars({}, other_noise, noise="independent") if "seed" in bar.text]
-    assert [text[:40] for text in there[::2]] == ["16 frames, noise independent, 2 training"] * 2
+    assert list(found.values()) == [True] * 8
+    assert any(
+        t.startswith(
+            "16 frames, 3 training seeds: motion cuts the excess of warp_error by 39.6% [39.6%, 39.6%]"
+        )
+        for t in found
+    )
+    assert "16 frames, seed1: sharpness within 5 % (+0.0%)" in found
+    worse = {"warp_error_seed2": six(0.085), "motion_amplitude_16_seed1": six(0.9)}
+    again = [bar.text for bar in bars(values | worse) if not bar.holds]
+    assert [text[:16] for text in again] == ["16 frames, seed1", "16 frames, seed2"]
+
+
+def test_the_other_kind_of_noise_stands_beside_the_bars():
+    kind = {"warp_error_independent": six(0.09), "warp_error_motion_off_independent": six(0.1)}
+    values = moving() | kind
+
+    assert list(beside(values, noise="independent")) == [
+        "16 frames, noise independent: motion cuts the excess of warp_error by 12.5% [12.5%, 12.5%]"
+    ]
+    assert holding({}, values, 5) == [True] * 5
 
 
 def test_the_supplement_must_surely_find_more_faces():
-    without = {c: [0.0] for c in range(8)}
+    nobody = {"face_retrieval_clip_only": six(0.0)}
 
-    assert holding(
-        {}, {"face_retrieval_identity": {c: [1.0] for c in range(8)}, "face_retrieval_clip_only": without}
-    ) == [True]
-    assert holding(
-        {}, {"face_retrieval_identity": without | {0: [1.0]}, "face_retrieval_clip_only": without}
-    ) == [False]
+    assert holding({}, nobody | {"face_retrieval_identity": six(1.0)}) == [True]
+    assert holding({}, nobody | {"face_retrieval_identity": runs([1.0], *[[0.0]] * 5)}) == [False]
+
+
+def test_without_its_branch_a_reference_is_found_by_chance_alone():
+    sometimes, often = runs([1.0], *[[0.0]] * 23), runs(*[[1.0]] * 12, *[[0.0]] * 12)
+
+    assert holding({}, {"cloth_retrieval_alpha_0": sometimes}) == [True]
+    assert holding({}, {"cloth_retrieval_alpha_0": often}) == [False]
+
+
+def test_a_bar_that_nobody_measured_is_told():
+    missing = unmeasured(moving())
+
+    assert any(text.startswith(" 9 expression_error at most 0.8") for text in missing)
+    assert {"10", "11"} <= set(missing)
+    assert not any(text.startswith(" 5") for text in missing)
+    supplement = {"face_retrieval_identity": six(1.0), "face_retrieval_clip_only": six(0.0)}
+    peers = {"psnr_beside_peer": six(2.0), "psnr_peer": six(1.0)}
+    assert {"10", "11"}.isdisjoint(unmeasured(moving() | supplement | peers))
 
 
 def test_what_knows_nothing_is_said_to_pass_when_it_does():
     found = dict(
         floors_that_pass(
-            {"joint_error_train_mean": 0.2, "joint_error_floor": 0.01, "cloth_retrieval_alpha_0": 0.95}
+            values_of(
+                {"joint_error_train_mean": 0.2, "joint_error_floor": 0.01, "cloth_retrieval_alpha_0": 0.95}
+            )
         )
     )
 
     assert sorted(found.values()) == [False, True]
     assert found["cloth_retrieval of alpha_0 (0.9500)"] is False
+
+
+def test_an_empty_scene_flickers_little_and_fails_for_its_stillness():
+    still = {"warp_error_background_alone": once(*[0.01] * 6), "motion_amplitude_background_alone": six(0.1)}
+    still |= {"sharpness_16_background_alone": six(1.0)}
+
+    name = "warp_error and motion_amplitude of background_alone (0.0100)"
+    assert dict(floors_that_pass(moving() | still)) == {name: True}
+    lively = still | {"motion_amplitude_background_alone": six(0.98)}
+    assert dict(floors_that_pass(moving() | lively)) == {name: False}
 
 
 def test_falling_allows_a_rest_but_no_rise():
@@ -244,6 +323,22 @@ def test_peers_are_compared_on_every_metric_that_both_have(tmp_path):
         ("psnr", pytest.approx(1.0)),
         ("psnr_independent", pytest.approx(3.0)),
     ]
+
+
+@pytest.mark.parametrize(
+    ("metric", "low", "high", "said"),
+    [
+        ("psnr_person", 1.0, 2.0, "wins"),
+        ("psnr_person_shared", -2.0, -1.0, "loses"),
+        ("face_retrieval", 0.1, 0.2, "wins"),
+        ("joint_error", -0.2, -0.1, "wins"),
+        ("warp_error_shared", 0.1, 0.2, "loses"),
+        ("warp_error", -0.1, 0.2, "level"),
+        ("motion_amplitude_person", 0.1, 0.2, ""),
+    ],
+)
+def test_the_verdict_beside_the_peers_knows_which_way_is_better(metric, low, high, said):
+    assert verdict(metric, Interval(mean=(low + high) / 2, low=low, high=high)) == said
 
 
 def test_the_report_is_json_with_flat_figures_and_every_row(tmp_path):
@@ -300,6 +395,18 @@ def test_a_face_is_found_among_many_more_than_there_are_clips():
     grey = gallery_floor(case, 1, autoencode=lambda pictures: torch.full_like(pictures, 0.5))
     assert grey["face_retrieval"] == 0
     assert grey["face_rank"] > 10
+
+
+def test_floors_without_sampling_ignore_the_reference_and_the_driving_face():
+    case = Case(seed=6000, noise_seed=0, index=0, others=SEEDS)
+    own = Subject(seed=6000, frames=4, shot="face")
+
+    colours = old_colours(replace(case, others=(6000, 6002)), 2, autoencode=lambda pictures: pictures)
+    assert set(colours) == {"cloth_error", "face_error"}
+    assert min(colours.values()) > 0.05
+    assert (
+        another_face(case, 4)["expression_error"] > 1.5 * scorecard(own.truth.images, own)["expression_error"]
+    )
 
 
 def test_candidates_differ_in_their_branch_alone():

@@ -53,7 +53,11 @@ def test_the_headline_of_the_readme_is_in_the_kept_table(table):
     """Rows of the README like "| `joint_error` | 0.0182 [0.0160, 0.0210] | ..."."""
     readme = (ROOT / "README.md").read_text(encoding="utf8")
     shown = re.findall(r"^\| `(\w+)` \| ([\d.]+) \[([\d.]+), ([\d.]+)\]", readme, flags=re.MULTILINE)
-    kept = {line.split()[0]: [float(n) for n in re.findall(r"-?\d+\.\d{4}", line)[:3]] for line in table if "   [" in line}
+    kept = {
+        line.split()[0]: [float(n) for n in re.findall(r"-?\d+\.\d{4}", line)[:3]]
+        for line in table
+        if "   [" in line
+    }
 
     assert len(shown) >= 8
     for name, *numbers in shown:
