@@ -2,6 +2,7 @@
 
 from dreamoving.dreamoving_core.training.cli import budget
 from dreamoving.dreamoving_core.training.stages import SCHEDULES, SECONDS_PER_STEP
+from dreamoving.dreamoving_core.training.tiny import TinyRun
 
 
 def test_the_budget_names_every_stage_that_is_left_with_its_steps_and_minutes() -> None:
@@ -11,3 +12,13 @@ def test_the_budget_names_every_stage_that_is_left_with_its_steps_and_minutes() 
         minutes = SCHEDULES[stage].steps * SECONDS_PER_STEP[stage] / 60
         assert f"{stage} {SCHEDULES[stage].steps} steps ({minutes:.0f} min)" in said
     assert "expression" not in said
+
+
+def test_a_whole_run_ends_with_the_style_and_trains_a_face_recogniser_only_where_it_is_wanted(tmp_path):
+    plain, with_identity = (
+        TinyRun(tmp_path, accelerator=None, identity=wanted).order() for wanted in (False, True)
+    )
+
+    assert plain[-2:] == ["image_styles", "style_lora"]
+    assert [stage for stage in with_identity if stage not in plain] == ["face_recogniser"]
+    assert set(SCHEDULES) - set(with_identity) == {"content_guider"}
