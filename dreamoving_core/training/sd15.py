@@ -90,7 +90,7 @@ def build(stage: Stage, files: Files) -> Sd15Networks:
             files.content_guider,
             base,
             feature_width=encoders.vision.config["hidden_size"],
-            identity=files.face_recogniser is not None,
+            recogniser=encoders.recogniser,
         )
     trainee = DreaMovingTrainee(
         base=base,

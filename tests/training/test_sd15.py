@@ -9,6 +9,7 @@ import json
 
 import pytest
 import torch
+from dreamoving.dreamoving_core.bridge.face_recogniser import refuse_other_space
 from dreamoving.dreamoving_core.bridge.loading import (
     load_content_guider_file,
     load_motion_model,
@@ -18,6 +19,7 @@ from dreamoving.dreamoving_core.bridge.trainable_sd15 import load_base, trainabl
 from dreamoving.dreamoving_core.errors import InputError, WeightsError
 from dreamoving.dreamoving_core.models.motion import MotionConfig, MotionModel
 from dreamoving.dreamoving_core.preprocess.draw_pose import draw_keypoints
+from dreamoving.dreamoving_core.preprocess.face_identity import FaceRecogniser
 from dreamoving.dreamoving_core.procdance.clip import ClipSpec, render_clip
 from dreamoving.dreamoving_core.tiny import files as tiny_files
 from dreamoving.dreamoving_core.training import sd15, sd15_cli
@@ -196,6 +198,33 @@ def test_the_content_guider_learns_alone_from_the_texts_keys_and_values(small, d
     assert all(
         torch.equal(again[1][f"guider.{k}"].half(), v) for k, v in read_weights(path).state_dict.items()
     )
+
+
+class NobodyThere:
+    def detect(self, _pixels, input_size):
+        return torch.zeros(0, 5).numpy(), torch.zeros(0, 5, 2).numpy()
+
+
+@pytest.mark.parametrize(("space", "told"), [("antelopev2", "antelopev2"), ("", "my_faces")])
+def test_an_exported_content_guider_names_the_recogniser_that_it_learned_with(
+    small, data, tmp_path, monkeypatch, space, told
+):
+    def recogniser(_folder, *, name):
+        return FaceRecogniser(name=name, space=space, detector=NobodyThere(), recogniser=None)
+
+    monkeypatch.setattr(sd15, "load_face_recogniser", recogniser)
+    faces = tmp_path / "my_faces"
+    faces.mkdir()
+    words = ("--clip-vision", data, "--set", "frames=1", "--set", "clips=2", "--face-recogniser", faces)
+
+    *_, path = run("content_guider", data, tmp_path, *words, settings=("steps=1",))
+
+    face = load_content_guider_file(path).guider.config.face
+    assert (face.recogniser, face.encoder.identity_width) == (told, 512)
+    refuse_other_space(face, recogniser(faces, name="my_faces"))
+    stranger = FaceRecogniser(name="models/x", space="glintr", detector=None, recogniser=None)
+    with pytest.raises(InputError, match=f"learned faces as {told} sees them"):
+        refuse_other_space(face, stranger)
 
 
 def test_a_run_that_is_done_takes_no_further_step(small, data, long_frame, motion_file, tmp_path):
