@@ -98,16 +98,20 @@ class Trainer:
         self.optimizer.load_state_dict(saved["optimizer"])
         if self.schedule.ema_decay:
             self.ema.values = saved["ema"] or self.ema.values
+        if self.accelerator.scaler is not None and saved.get("scaler"):
+            self.accelerator.scaler.load_state_dict(saved["scaler"])
         self.step = saved["step"]
 
     def save(self) -> None:
         """A checkpoint by the first process; the others wait."""
         if self.accelerator.is_main_process:
+            scaler = self.accelerator.scaler  # of fp16's gradients; None in any other precision
             save_atomically(
                 {
                     "learners": {name: p.detach() for name, p in self.learners.items()},
                     "optimizer": self.optimizer.state_dict(),
                     "ema": self.ema.values,
+                    "scaler": scaler.state_dict() if scaler is not None else None,
                     "step": self.step,
                     "schedule": asdict(self.schedule),
                 },
@@ -173,8 +177,14 @@ class Trainer:
         return autocast(self.accelerator.device, self.schedule.precision)
 
     def refuse_nonsense(self, figures: dict[str, float | Tensor]) -> None:
-        """A run that has blown up must not overwrite its last good checkpoint."""
-        for name in ("loss", "grad_norm"):
+        """A run that has blown up must not overwrite its last good checkpoint.
+
+        fp16's gradients overflow now and then: the scaler leaves such a step out and halves its factor. Below 1, the
+        numbers themselves are wrong.
+        """
+        scaler = self.accelerator.scaler
+        left_out = scaler is not None and scaler.get_scale() >= 1
+        for name in ("loss",) if left_out else ("loss", "grad_norm"):
             if not math.isfinite(value := float(figures[name])):
                 raise InputError(
                     f"The {name} of stage '{self.stage}' is {value} at step {self.step}. Its last checkpoint is kept. "

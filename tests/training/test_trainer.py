@@ -30,7 +30,7 @@ class Toy(nn.Module):
         return error, {"error": error.detach()}
 
 
-def toy(folder, *, steps, samples=4, seed=0, **settings):
+def toy(folder, *, steps, samples=4, seed=0, accelerator=None, **settings):
     def source(_step, generators):
         return (torch.stack([torch.randn(3, generator=generator) for generator in generators]),)
 
@@ -44,7 +44,7 @@ def toy(folder, *, steps, samples=4, seed=0, **settings):
         source=source,
         samples=samples,
         folder=folder,
-        accelerator=new_accelerator(device="cpu"),
+        accelerator=accelerator or new_accelerator(device="cpu"),
         seed=seed,
     )
 
@@ -199,6 +199,69 @@ def test_a_run_that_blows_up_says_so_and_keeps_its_last_good_checkpoint(tmp_path
         run.run()
 
     assert toy(tmp_path, steps=10).step == 5
+
+
+@pytest.fixture
+def fp16(monkeypatch):
+    """A toy whose gradients Accelerate scales as it does for fp16; the numbers are a CPU's, which knows no other scaler."""
+
+    def scaled_toy(folder, *, scale, **settings):
+        made = new_accelerator(device="cpu")
+        made.scaler = torch.amp.GradScaler("cpu", init_scale=scale, growth_interval=3)
+        run = toy(folder, accelerator=made, **settings)
+        monkeypatch.setattr(made, "native_amp", True)
+        monkeypatch.setattr(type(made), "mixed_precision", "fp16")
+        return run
+
+    return scaled_toy
+
+
+def test_an_fp16_run_is_resumed_with_its_scale_and_is_the_uninterrupted_one(fp16, tmp_path):
+    straight = advance(fp16(tmp_path / "straight", steps=20, scale=4.0), 8)
+    first = advance(fp16(tmp_path / "cut", steps=20, scale=4.0), 4)
+    first.save()
+
+    again = advance(fp16(tmp_path / "cut", steps=20, scale=1.0), 4)
+
+    assert first.accelerator.scaler.get_scale() == 8.0  # grew after three steps
+    assert again.accelerator.scaler.state_dict() == straight.accelerator.scaler.state_dict()
+    assert torch.equal(whole(again.learners), whole(straight.learners))
+
+
+def test_a_checkpoint_from_before_scalers_were_kept_goes_on(fp16, tmp_path):
+    advance(toy(tmp_path, steps=20), 2).save()
+    saved = torch.load(tmp_path / "toy.pt")
+    del saved["scaler"]
+    torch.save(saved, tmp_path / "toy.pt")
+
+    again = fp16(tmp_path, steps=20, scale=4.0)
+
+    assert (again.step, again.accelerator.scaler.get_scale()) == (2, 4.0)
+
+
+def test_an_fp16_step_whose_gradients_overflow_is_left_out_and_the_run_goes_on(fp16, tmp_path):
+    run = fp16(tmp_path, steps=2, scale=1e37, checkpoint_every=1)
+    with torch.no_grad():
+        run.learners["layer.weight"].fill_(1000.0)
+    before = whole(run.learners)
+
+    figures = run.advance()
+
+    assert not torch.isfinite(figures["grad_norm"])
+    assert torch.equal(whole(run.learners), before)
+    run.run()
+    assert toy(tmp_path, steps=2).step == 2
+
+
+def test_an_fp16_run_that_blows_up_is_stopped_all_the_same(fp16, tmp_path):
+    run = fp16(tmp_path, steps=2, scale=4.0, checkpoint_every=1)
+    nowhere, nan = torch.tensor(1.0), torch.tensor(float("nan"))
+
+    with pytest.raises(InputError, match="The loss of stage 'toy' is nan"):
+        run.refuse_nonsense({"loss": nan, "grad_norm": nowhere})
+    run.accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=0.5)
+    with pytest.raises(InputError, match="The grad_norm of stage 'toy' is nan"):
+        run.refuse_nonsense({"loss": nowhere, "grad_norm": nan})
 
 
 def test_a_checkpoint_of_another_training_is_refused(tmp_path):
