@@ -219,8 +219,9 @@ SECONDS_PER_STEP = {
     "motion16": 0.6,
     "long_frame": 2.4,
     "video_control": 1.0,
-    "expression": 2.2,
+    "expression": 3.4,
     "image_styles": 0.5,
     "content_guider": 0.5,
     "style_lora": 0.6,
-}  # of one core of a server CPU with bfloat16 matrix units: docs/results.md; face_recogniser, long_frame and expression are estimates
+}  # of one core of a server CPU with bfloat16 matrix units (expression: without): docs/results.md; face_recogniser and
+# long_frame are estimates
