@@ -1,6 +1,5 @@
 """One of the paper's stages on Stable Diffusion 1.5: from files to networks, and from networks to files."""
 
-import hashlib
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +28,7 @@ from ..weights.motion import MotionInfo, motion_metadata
 from .export import half
 from .stages import Stage
 from .trainee import DreaMovingTrainee
+from .warm_start import digest
 
 log = logging.getLogger(__name__)
 
@@ -53,15 +53,6 @@ class Files:
         """The weights that the result descends from, for its header."""
         starts = (self.base, self.motion, self.control, self.content_guider)
         return [{"name": path.name, "sha256": digest(path)} for path in starts if path is not None]
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    found = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            found.update(block)
-    return found.hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)

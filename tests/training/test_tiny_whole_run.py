@@ -55,6 +55,15 @@ def test_a_whole_run_from_nothing_ends_every_stage_and_writes_files_that_load(tr
     )
 
 
+def test_the_files_of_a_whole_run_tell_their_steps_and_have_no_parents(trained):
+    headers = {path.name: read_weights(path).metadata for path in trained.glob("out/*")}
+
+    steps = {name: int(header["training_steps"]) for name, header in headers.items()}
+    assert {header["parents"] for header in headers.values()} == {"[]"}
+    assert (steps[files.UNET], steps[files.CONTROL_POSE], steps[files.MOTION]) == (1, 2, 3)
+    assert (steps[files.AUTOENCODER], steps[files.VISION], steps[files.STYLE_LORA]) == (2, 2, 1)
+
+
 def test_every_stage_of_a_whole_run_hands_on_what_it_learned_and_nothing_else(trained):
     learns = {
         "motion16": ("motion.",),
