@@ -9,6 +9,7 @@ from .draws import sample_generator
 from .dry_run import dry_run, parameter_table
 from .folder_source import FolderSource
 from .preview import previewer
+from .run_facts import changes
 from .run_options import add_run_options, settings_of, start
 from .sd15 import Files, Sd15Networks, build, export
 from .stages import Stage, changed
@@ -75,6 +76,7 @@ def train(
         seed=args.seed,
         preview=preview,
         tensorboard=args.tensorboard,
+        settings=changes(STAGES[stage.name], stage),
     )
     if args.dry_run:
         log.info("\n".join(dry_run(trainer)))

@@ -28,6 +28,7 @@ from .lora import Lora
 from .networks import Networks, new_networks
 from .preview import previewer
 from .rendering import CLASS_COUNTS, danced, face_pool, picture_pool, poses_of, reference_pictures
+from .run_facts import changes
 from .schedule import Schedule
 from .stages import Stage
 from .tiny_sets import SetSpec, set_of
@@ -88,6 +89,7 @@ class TinyRun:
             accelerator=self.accelerator,
             seed=self.seed,
             tensorboard=self.tensorboard,
+            settings=self.unusual(name),
             **beside,
         )
         if self.dry:
@@ -99,6 +101,15 @@ class TinyRun:
             save_atomically(weights, self.results.own(name))
             self.results.keep_parents()
         self.accelerator.wait_for_everyone()
+
+    def unusual(self, name: str) -> dict[str, Any]:
+        """What sets this run of a stage apart from the stage's own numbers."""
+        options = {"identity": self.identity, "one_branch": self.one_branch}
+        given = {option: True for option, chosen in options.items() if chosen}
+        if name in stages.STAGES:
+            preset = stages.STAGES[name]
+            return changes(preset, stages.changed(preset, self.settings)) | given
+        return changes(stages.SCHEDULES[name], self.schedule(name)) | given
 
     def schedule(self, name: str) -> Schedule:
         """Of a stage that is no Stage."""

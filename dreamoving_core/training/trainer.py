@@ -6,7 +6,7 @@ changes, so a run that is cut and resumed is the uninterrupted run to the last b
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ..errors import InputError, MissingPackageError
 from .draws import sample_generator
 from .precision import autocast
+from .run_facts import versions
 from .run_log import RunLog
 from .schedule import Ema, Schedule, adamw
 
@@ -68,7 +69,10 @@ class Trainer:
         seed: int = 0,
         preview: Callable[[int], None] | None = None,
         tensorboard: bool = False,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
+        """`settings` are those that are not the stage's own, for the log."""
+        self.settings = settings or {}
         self.stage, self.schedule, self.source, self.samples = stage, schedule, source, samples
         self.accelerator, self.seed, self.preview = accelerator, seed, preview
         self.checkpoint = folder / f"{stage}.pt"
@@ -122,7 +126,7 @@ class Trainer:
     def run(self) -> None:
         """Train to the end of the schedule; at the end the learners hold their averages."""
         schedule, main = self.schedule, self.accelerator.is_main_process
-        self.log.start(self.step)
+        self.log.start(self.step, self.facts() if main else {})
         while self.step < schedule.steps:
             figures = self.advance()
             last = self.step == schedule.steps
@@ -138,6 +142,11 @@ class Trainer:
         self.ema.copy_to(self.learners)
         self.accelerator.unwrap_model(self.module, keep_fp32_wrapper=False)
         self.accelerator.free_memory()
+
+    def facts(self) -> dict[str, Any]:
+        """What tells this run from another, for its log."""
+        told = {"seed": self.seed, "processes": self.accelerator.num_processes}
+        return versions() | told | {"settings": dict(self.settings)}
 
     def advance(self) -> dict[str, float | Tensor]:
         """One optimiser step."""

@@ -153,6 +153,14 @@ def test_the_header_says_where_a_file_comes_from(long_frame, motion_file):
     assert [parent["name"] for parent in json.loads(metadata["parents"])][1] == motion_file.name
 
 
+def test_the_log_begins_with_the_settings_that_are_not_the_presets(long_frame):
+    log = long_frame[3].parents[1] / "long_frame.jsonl"
+
+    run = json.loads(log.read_text().splitlines()[0])["run"]
+
+    assert run["settings"] == {"steps": 2, "size": 64, "frames": 3, "stride": 1, "precision": "no"}
+
+
 def test_the_video_control_learns_whole_and_starts_from_the_unet_and_its_motion(video_control):
     trainee, before, moved, path = video_control
 

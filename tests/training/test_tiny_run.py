@@ -149,7 +149,9 @@ def test_a_run_leaves_its_log_and_previews_that_play(trained):
     lines = [json.loads(line) for line in (trained / "motion16.jsonl").read_text().splitlines()]
     preview = probe_video(trained / "previews" / "video_control-000002.webp")
 
-    assert [line["step"] for line in lines] == [2]
+    begun, *others = lines
+    assert begun["run"]["settings"] == {"frames": 4, "steps": 2, "preview_every": 2}
+    assert [line["step"] for line in others] == [2]
     assert (preview.width, preview.height) == (128, 256)  # the clip, its control below
     assert (trained / "previews" / "motion16-000002.webp").is_file()
 

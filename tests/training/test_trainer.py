@@ -30,7 +30,7 @@ class Toy(nn.Module):
         return error, {"error": error.detach()}
 
 
-def toy(folder, *, steps, samples=4, seed=0, accelerator=None, **settings):
+def toy(folder, *, steps, samples=4, seed=0, accelerator=None, told=None, **settings):
     def source(_step, generators):
         return (torch.stack([torch.randn(3, generator=generator) for generator in generators]),)
 
@@ -46,6 +46,7 @@ def toy(folder, *, steps, samples=4, seed=0, accelerator=None, **settings):
         folder=folder,
         accelerator=accelerator or new_accelerator(device="cpu"),
         seed=seed,
+        settings=told,
     )
 
 
@@ -155,7 +156,7 @@ def test_the_log_has_a_line_for_the_last_step_and_the_time_left(tmp_path, caplog
 
     toy(tmp_path, steps=21).run()
 
-    lines = [json.loads(line) for line in (tmp_path / "toy.jsonl").read_text().splitlines()]
+    _, *lines = [json.loads(line) for line in (tmp_path / "toy.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [20, 21]
     assert {"loss", "grad_norm", "error", "seconds"} <= lines[0].keys()
     assert "toy 21/21" in caplog.text
