@@ -22,7 +22,7 @@ from dreamoving.dreamoving_core.preprocess.draw_pose import draw_keypoints
 from dreamoving.dreamoving_core.preprocess.face_identity import FaceRecogniser
 from dreamoving.dreamoving_core.procdance.clip import ClipSpec, render_clip
 from dreamoving.dreamoving_core.tiny import files as tiny_files
-from dreamoving.dreamoving_core.training import sd15, sd15_cli
+from dreamoving.dreamoving_core.training import cli, sd15, sd15_cli
 from dreamoving.dreamoving_core.training.export import half
 from dreamoving.dreamoving_core.training.folder_items import find_items, frame_numbers
 from dreamoving.dreamoving_core.training.stages import changed
@@ -264,6 +264,48 @@ def test_new_motion_blocks_change_nothing_yet(small):
 def test_a_stage_says_which_files_it_needs(small, data, stage, told):
     with pytest.raises(InputError, match=told):
         sd15.build(STAGES[stage], sd15.Files(base=data))
+
+
+def departures(name, data, *, processes=1, settings=(), **files):
+    stage = changed(STAGES[name], dict(settings))
+    return sd15.departures(stage, sd15.Files(base=data, **files), processes=processes)
+
+
+def test_a_lone_process_is_told_how_to_get_the_papers_batch(data):
+    (told,) = departures("content_guider", data, face_recogniser=data)
+
+    assert "a step sees 16 pictures, the paper's 128" in told
+    assert "8 processes with accelerate launch" in told
+    assert "--set accumulate=8, which takes 8 passes a step" in told
+    (halved,) = departures("content_guider", data, processes=2, face_recogniser=data)
+    assert "sees 32 pictures" in halved
+    assert "--set accumulate=4" in halved
+    assert departures("content_guider", data, processes=8, face_recogniser=data) == []
+    assert departures("content_guider", data, settings={"accumulate": 8}, face_recogniser=data) == []
+
+
+def test_a_content_guider_without_a_recogniser_is_told_what_it_goes_without(data):
+    (told,) = departures("content_guider", data, processes=8)
+
+    assert told.startswith("without --face-recogniser the paper's ArcFace supplement is not trained")
+    assert "Give the folder of a pack" in told
+
+
+def test_long_frames_from_new_blocks_are_told_where_the_papers_start(data):
+    (told,) = departures("long_frame", data)
+
+    assert "the motion blocks start new, where the paper's start from AnimateDiff's" in told
+    assert departures("long_frame", data, motion=data) == []
+    assert departures("video_control", data) == []
+
+
+def test_the_command_line_says_where_it_leaves_the_paper(small, data, tmp_path, capsys):
+    words = ["--stage", "long_frame", "--data", str(data), "--base", str(data), "--folder", str(tmp_path)]
+    words += [word for setting in SMALL for word in ("--set", setting)]
+
+    assert cli.main(["sd15", *words, "--device", "cpu", "--dry-run"]) == 0
+
+    assert "not as in the paper: without --motion the motion blocks start new" in capsys.readouterr().err
 
 
 def test_a_file_that_is_not_there_is_named_with_its_option(data):
