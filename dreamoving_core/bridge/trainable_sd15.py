@@ -23,7 +23,6 @@ from torch import Tensor
 from ..errors import InputError, WeightsError
 from ..models.content_guider import (
     BRANCHES,
-    PUBLIC_RECOGNISER,
     BranchConfig,
     ContentGuider,
     ContentGuiderConfig,
@@ -216,11 +215,15 @@ def control_of_unet(base: comfy.model_base.BaseModel, unet_config: dict) -> dict
 
 
 def trainable_guider(
-    path: Path | None, base: comfy.model_base.BaseModel, *, feature_width: int, identity: bool
+    path: Path | None,
+    base: comfy.model_base.BaseModel,
+    *,
+    feature_width: int,
+    recogniser: FaceRecogniser | None,
 ) -> ContentGuider:
     """A Content Guider from a file (an IP-Adapter serves both branches), else a new one on the text's keys and values.
 
-    `identity` adds ArcFace's supplement to the face branch; it says nothing yet. [DM §2.4.1]
+    A face recogniser adds ArcFace's supplement to the face branch; it says nothing yet. [DM §2.4.1]
     """
     if path is None:
         config, state_dict = ContentGuiderConfig(sites=numbered_widths(base.diffusion_model)), {}
@@ -228,14 +231,9 @@ def trainable_guider(
     else:
         weights = read(path, read_content_guider)
         config, state_dict = weights.config, weights.state_dict
-    if identity and config.face is not None and not config.face.encoder.identity_width:
-        if config.face.encoder.kind != "clip_resampler":
-            raise InputError(
-                f"The supplement joins a Content Guider of IP-Adapter plus's kind, '{path.name if path else ''}' is of kind "
-                f"{config.face.encoder.kind}. Start from ip-adapter-plus-face_sd15, or leave --face-recogniser out."
-            )
-        encoder = replace(config.face.encoder, kind="dm_face", identity_width=IDENTITY)
-        config = replace(config, face=replace(config.face, encoder=encoder, recogniser=PUBLIC_RECOGNISER))
+    if recogniser is not None and config.face is not None:
+        name = path.name if path else ""
+        config = replace(config, face=with_supplement(config.face, recogniser, name=name))
     guider = ContentGuider(config, FLOAT32)
     initialise(guider)
     if path is None:
@@ -248,6 +246,21 @@ def trainable_guider(
     ):
         zero(guider.face.id_proj[-1])
     return guider
+
+
+def with_supplement(branch: BranchConfig, recogniser: FaceRecogniser, *, name: str) -> BranchConfig:
+    """The face branch of the file `name` as one that reads this recogniser's vectors, and says whose they are.
+    InputError for a kind that has no place for them."""
+    space = recogniser.space or branch.recogniser or recogniser.name
+    encoder = branch.encoder
+    if not encoder.identity_width:
+        if encoder.kind != "clip_resampler":
+            raise InputError(
+                f"The supplement joins a Content Guider of IP-Adapter plus's kind, '{name}' is of kind "
+                f"{encoder.kind}. Start from ip-adapter-plus-face_sd15, or leave --face-recogniser out."
+            )
+        encoder = replace(encoder, kind="dm_face", identity_width=IDENTITY)
+    return replace(branch, encoder=encoder, recogniser=space)
 
 
 def new_branches(base: comfy.model_base.BaseModel, feature_width: int) -> dict[str, BranchConfig]:

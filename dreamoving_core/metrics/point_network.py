@@ -1,7 +1,8 @@
 """A small network that finds the points of a ProcDance dancer in a picture: the judge of poses and expressions.
 
-It learns from true frames alone and shares nothing with the pose detector that drives the control, so that a result
-is not judged by what made it. Letters: f frame, p point, c channel, h w.
+It learns from true frames, a quarter of each batch as Tiny's autoencoder shows them with noise on the latents, as a
+denoiser leaves them (`training/joint_regressor.py`), and shares nothing with the pose detector that drives the control,
+so that a result is not judged by what made it. Letters: f frame, p point, c channel, h w.
 """
 
 from collections.abc import Sequence

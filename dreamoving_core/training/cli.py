@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import DreaMovingError, InputError
 from .run_options import add_run_options, settings_of, start
-from .stages import SCHEDULES, SECONDS_PER_STEP, STAGES
+from .stages import SCHEDULES, SECONDS_PER_STEP, STAGES, Settings, with_settings
 from .tiny import TinyRun
 from .trainer import new_accelerator
 
@@ -20,10 +20,13 @@ OTHERS = {
 }  # each has its own `main`
 
 
-def budget(stages: list[str]) -> str:
-    """What the stages that are left will take, in words."""
-    minutes = {stage: SCHEDULES[stage].steps * SECONDS_PER_STEP[stage] / 60 for stage in stages}
-    parts = ", ".join(f"{s} {SCHEDULES[s].steps} steps ({m:.0f} min)" for s, m in minutes.items())
+def budget(stages: list[str], settings: Settings) -> str:
+    """What the stages that are left will take with these settings, in words."""
+    if not stages:
+        return "budget: everything is done, nothing is left to train"
+    changed = {stage: with_settings(SCHEDULES[stage], settings) for stage in stages}
+    minutes = {s: c.steps * c.accumulate * SECONDS_PER_STEP[s] / 60 for s, c in changed.items()}
+    parts = ", ".join(f"{s} {changed[s].steps} steps ({m:.0f} min)" for s, m in minutes.items())
     return f"budget: {parts}; about {sum(minutes.values()):.0f} minutes on one core, drawing not counted"
 
 
@@ -55,6 +58,7 @@ def train_tiny(argv: list[str]) -> int:
     start(args)
     if args.warm_start and not args.stage:
         raise InputError("--warm-start goes with --stage: a whole run starts from nothing.")
+    settings = settings_of(args)
     run = TinyRun(
         args.folder,
         accelerator=new_accelerator(device=args.device),
@@ -62,7 +66,7 @@ def train_tiny(argv: list[str]) -> int:
         warm_start=args.warm_start,
         identity=args.identity,
         one_branch=args.one_branch,
-        settings=settings_of(args),
+        settings=settings,
         tensorboard=args.tensorboard,
         dry=args.dry_run,
     )
@@ -71,7 +75,7 @@ def train_tiny(argv: list[str]) -> int:
         return 0
     order = [args.stage] if args.stage else run.order()
     left = [stage for stage in order if not run.done(stage)]
-    logging.info(budget(left))
+    logging.info(budget(left, settings))
     for stage in order:
         if stage not in left:
             logging.info("%s is done", stage)

@@ -20,12 +20,13 @@ Points = Sequence[tuple[float, float]]
 
 def read_losses(path: Path) -> Points:
     """(step, loss) of a stage's log. A run that went back to its checkpoint wrote some steps twice: the last one counts. A
-    run that was cut may have left half a line: it is left out."""
+    run that was cut may have left half a line: it is left out, and so are the lines about the run itself."""
     losses = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         with contextlib.suppress(json.JSONDecodeError):
             row = json.loads(line)
-            losses[row["step"]] = row["loss"]
+            if "loss" in row:
+                losses[row["step"]] = row["loss"]
     return sorted(losses.items())
 
 

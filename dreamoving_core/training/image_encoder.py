@@ -67,6 +67,16 @@ def penultimate(vision: nn.Module, pictures: Tensor) -> Tensor:
         return vision(pixel_values=normalise(pictures), intermediate_output=-2)[1]
 
 
+@torch.no_grad()
+def features_of(dances: DanceSet, vision: nn.Module, *, device: torch.device) -> dict[str, Tensor]:
+    """What the frozen image encoder sees in both references: `n m d` each, half precision, on the device."""
+    vision, seen = vision.to(device), {}
+    for branch in ("face", "cloth"):
+        pictures = getattr(dances, branch)
+        seen[branch] = torch.cat([penultimate(vision, some.to(device)).half() for some in pictures.split(64)])
+    return seen
+
+
 class AttributeLoss(nn.Module):
     """Probes on the tokens of both branches: two colours by regression, kinds by classification."""
 

@@ -1,8 +1,9 @@
-"""What a run says: a line of JSON every twenty steps, a line on the screen with the time left, and TensorBoard."""
+"""What a run says: a line of JSON about itself when it starts and one every twenty steps, a line on the screen with the time left, and TensorBoard."""
 
 import json
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,21 @@ class RunLog:
         self.board = new_board(folder / "tensorboard" / stage) if tensorboard else None
         self.first, self.began = 0, time.monotonic()
 
-    def start(self, step: int) -> None:
-        """The clock runs from here."""
+    def start(self, step: int, facts: Mapping[str, Any]) -> None:
+        """The clock runs from here. `facts` tell this run from another; without any nothing is written."""
         self.first, self.began = step, time.monotonic()
+        if facts:
+            self.append({"run": {"from_step": step, **facts}})
+
+    def append(self, line: Mapping[str, Any]) -> None:
+        with self.file.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(line) + "\n")
 
     def write(self, step: int, figures: dict[str, Any]) -> None:
         values = {name: float(value) for name, value in figures.items()}
         seconds = time.monotonic() - self.began
         left = seconds / max(1, step - self.first) * (self.steps - step)
-        with self.file.open("a") as lines:
-            lines.write(json.dumps({"step": step, "seconds": round(seconds, 1), **values}) + "\n")
+        self.append({"step": step, "seconds": round(seconds, 1), **values})
         for name, value in values.items() if self.board else ():
             self.board.add_scalar(name, value, step)
         told = " ".join(f"{name} {value:.4f}" for name, value in values.items())

@@ -1,7 +1,7 @@
 """One of the paper's stages on Stable Diffusion 1.5: from files to networks, and from networks to files."""
 
-import hashlib
 import logging
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,7 +28,9 @@ from ..weights.io import write_weights
 from ..weights.motion import MotionInfo, motion_metadata
 from .export import half
 from .stages import Stage
+from .stages_sd15 import BATCH
 from .trainee import DreaMovingTrainee
+from .warm_start import digest
 
 log = logging.getLogger(__name__)
 
@@ -53,15 +55,6 @@ class Files:
         """The weights that the result descends from, for its header."""
         starts = (self.base, self.motion, self.control, self.content_guider)
         return [{"name": path.name, "sha256": digest(path)} for path in starts if path is not None]
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    found = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            found.update(block)
-    return found.hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +83,7 @@ def build(stage: Stage, files: Files) -> Sd15Networks:
             files.content_guider,
             base,
             feature_width=encoders.vision.config["hidden_size"],
-            identity=files.face_recogniser is not None,
+            recogniser=encoders.recogniser,
         )
     trainee = DreaMovingTrainee(
         base=base,
@@ -128,6 +121,28 @@ def refuse_gaps(stage: Stage, files: Files) -> None:
         needed.append("--control: the Video ControlNet of the stage video_control")
     if needed:
         raise InputError(f"The stage {stage.name} needs {'; '.join(needed)}.")
+
+
+def departures(stage: Stage, files: Files, *, processes: int) -> list[str]:
+    """Where a run will not be the paper's, in words, and how it would be."""
+    told, batch = [], stage.clips * stage.schedule.accumulate * processes
+    if stage.name == "content_guider" and batch < BATCH:
+        passes = math.ceil(BATCH / (stage.clips * processes))
+        told.append(
+            f"a step sees {batch} pictures, the paper's {BATCH}. For its batch start 8 processes with accelerate launch "
+            f"(docs/training.md, Several GPUs), or give --set accumulate={passes}, which takes {passes} passes a step"
+        )
+    if stage.name == "content_guider" and files.face_recogniser is None:
+        told.append(
+            "without --face-recogniser the paper's ArcFace supplement is not trained: who a face is comes from the image "
+            "encoder alone. Give the folder of a pack, such as insightface's buffalo_l"
+        )
+    if stage.name == "long_frame" and files.motion is None:
+        told.append(
+            "without --motion the motion blocks start new, where the paper's start from AnimateDiff's, and its steps are "
+            "for those. Give a motion model, such as mm_sd_v15.ckpt"
+        )
+    return told
 
 
 def export(

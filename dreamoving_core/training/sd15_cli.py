@@ -9,8 +9,9 @@ from .draws import sample_generator
 from .dry_run import dry_run, parameter_table
 from .folder_source import FolderSource
 from .preview import previewer
+from .run_facts import changes
 from .run_options import add_run_options, settings_of, start
-from .sd15 import Files, Sd15Networks, build, export
+from .sd15 import Files, Sd15Networks, build, departures, export
 from .stages import Stage, changed
 from .stages_sd15 import STAGES
 from .trainer import Trainer, new_accelerator
@@ -75,6 +76,7 @@ def train(
         seed=args.seed,
         preview=preview,
         tensorboard=args.tensorboard,
+        settings=changes(STAGES[stage.name], stage),
     )
     if args.dry_run:
         log.info("\n".join(dry_run(trainer)))
@@ -90,6 +92,9 @@ def main(argv: list[str]) -> int:
     stage = stage_of(args)
     accelerator = new_accelerator(device=args.device)
     files = files_of(args)
+    if accelerator.is_main_process:
+        for text in departures(stage, files, processes=accelerator.num_processes):
+            log.warning("not as in the paper: %s.", text)
     networks = build(stage, files)
     source = FolderSource(args.data, stage, encoders=networks.encoders, guider=networks.trainee.guider)
     trainer = train(stage, networks, source, args, accelerator)

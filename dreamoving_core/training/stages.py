@@ -194,7 +194,7 @@ CHAIN = (BASE, MOTION16, LONG_FRAME, VIDEO_CONTROL, EXPRESSION)  # each starts f
 STAGES = {stage.name: stage for stage in (*CHAIN, CONTENT_GUIDER, STYLE_LORA)}
 # each leaves all networks behind
 HANDED_ON = (*(stage.name for stage in CHAIN), "image_styles", "content_guider")
-OPTIONAL = ("face_recogniser", "content_guider", "style_lora")  # a whole run goes without them
+OPTIONAL = ("face_recogniser", "content_guider")  # a whole run goes without them
 AUTOENCODER = Schedule(steps=3600, learning_rate=1.5e-3, weight_decay=0.0)
 DECODER = Schedule(steps=3000, learning_rate=1e-3, weight_decay=0.0)
 IMAGE_ENCODER = Schedule(steps=1100, learning_rate=1e-3, ema_decay=0.99)
@@ -219,8 +219,9 @@ SECONDS_PER_STEP = {
     "motion16": 0.6,
     "long_frame": 2.4,
     "video_control": 1.0,
-    "expression": 2.2,
+    "expression": 3.4,
     "image_styles": 0.5,
     "content_guider": 0.5,
     "style_lora": 0.6,
-}  # of one core of a server CPU with bfloat16 matrix units: docs/results.md; face_recogniser, long_frame and expression are estimates
+}  # of one core of a server CPU with bfloat16 matrix units (expression: without): docs/results.md; face_recogniser and
+# long_frame are estimates

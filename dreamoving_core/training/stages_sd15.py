@@ -10,6 +10,7 @@ from .pose_noise import DROPOUT, JITTER
 from .schedule import Schedule
 from .stages import Stage
 
+BATCH = 8 * 16  # [DM §2.4.1] of the Content Guider, over all GPUs
 CONTENT_GUIDER = Stage(
     name="content_guider",
     learns=("guider.",),  # [DM §2.4.1] "an independent module"

@@ -22,11 +22,13 @@ from .draws import sample_generator
 from .dry_run import dry_run
 from .export import export_style_lora, export_tiny
 from .face_recogniser import ArcFaceLoss, export_face_recogniser, face_source, identities
-from .image_encoder import AttributeLoss, StyleLoss, pair_source, penultimate, reference_source
+from .image_encoder import AttributeLoss, StyleLoss, features_of, pair_source, reference_source
+from .lineage import TRAINED_BY, made, motion_frames
 from .lora import Lora
 from .networks import Networks, new_networks
 from .preview import previewer
 from .rendering import CLASS_COUNTS, danced, face_pool, picture_pool, poses_of, reference_pictures
+from .run_facts import changes
 from .schedule import Schedule
 from .stages import Stage
 from .tiny_sets import SetSpec, set_of
@@ -87,6 +89,7 @@ class TinyRun:
             accelerator=self.accelerator,
             seed=self.seed,
             tensorboard=self.tensorboard,
+            settings=self.unusual(name),
             **beside,
         )
         if self.dry:
@@ -96,7 +99,17 @@ class TinyRun:
         if self.accelerator.is_main_process:
             weights = {name: p.detach().contiguous() for name, p in keeps.state_dict().items()}
             save_atomically(weights, self.results.own(name))
+            self.results.keep_parents()
         self.accelerator.wait_for_everyone()
+
+    def unusual(self, name: str) -> dict[str, Any]:
+        """What sets this run of a stage apart from the stage's own numbers."""
+        options = {"identity": self.identity, "one_branch": self.one_branch}
+        given = {option: True for option, chosen in options.items() if chosen}
+        if name in stages.STAGES:
+            preset = stages.STAGES[name]
+            return changes(preset, stages.changed(preset, self.settings)) | given
+        return changes(stages.SCHEDULES[name], self.schedule(name)) | given
 
     def schedule(self, name: str) -> Schedule:
         """Of a stage that is no Stage."""
@@ -199,18 +212,6 @@ class TinyRun:
                 save_file({"latents": folded}, path)
         return load_file(path)["latents"]
 
-    @torch.no_grad()
-    def features(self, dances: DanceSet, vision: nn.Module) -> dict[str, Tensor]:
-        """What the frozen image encoder sees in both references: `n m d` each, half precision."""
-        vision, seen = vision.to(self.accelerator.device), {}
-        for branch in ("face", "cloth"):
-            pictures = getattr(dances, branch)
-            parts = [
-                penultimate(vision, some.to(self.accelerator.device)).half() for some in pictures.split(64)
-            ]
-            seen[branch] = torch.cat(parts)
-        return seen
-
     def networks(self, before: str | None = None) -> Networks:
         """Everything as the last finished stage left it; of those before a stage, if one is named."""
         torch.manual_seed(self.seed + 2)
@@ -235,7 +236,7 @@ class TinyRun:
         dances = self.dances(wanted)
         latents, features = self.latents(dances, wanted.name), {}
         if stage.guidance:
-            features = self.features(dances, networks.vision)
+            features = features_of(dances, networks.vision, device=device)
         source = Batches(
             dances.to(device),
             stage,
@@ -283,18 +284,17 @@ class TinyRun:
 
     def export(self, folder: Path) -> None:
         """Write Tiny's files from the last finished stages."""
-        finished = [s for s in stages.STAGES.values() if self.results.own(s.name).exists() and not s.low_rank]
-        steps = sum(stages.changed(stage, self.settings).schedule.steps for stage in finished)
-        frames = max((stage.frames for stage in finished if stage.motion), default=stages.LONG_FRAME.frames)
-        autoencoder = self.results.needed(["autoencoder", "decoder"])
-        export_tiny(self.networks(), autoencoder, folder, frames=frames, steps=steps)
+        autoencoder, networks = self.results.needed(["autoencoder", "decoder"]), self.networks()
+        frames = motion_frames(self.results, self.settings)
+        story = {name: made(name, self.results, self.settings) for name in TRAINED_BY}
+        export_tiny(networks, autoencoder, folder, frames=frames, made=story)
         if self.identity:
             module = ArcFaceLoss(1).network
             self.load(module, ["face_recogniser"])
             export_face_recogniser(module, folder / files.FACE_RECOGNISER)
         if self.results.own("style_lora").exists():
             stage = stages.changed(stages.STYLE_LORA, self.settings)
-            lora = Lora(self.networks().base.diffusion_model, rank=stage.low_rank)
+            lora = Lora(networks.base.diffusion_model, rank=stage.low_rank)
             self.load(lora, ["style_lora"])
-            export_style_lora(lora, folder, steps=stage.schedule.steps)
+            export_style_lora(lora, folder, made=story[files.STYLE_LORA])
         log.info("wrote DreaMoving-Tiny to %s", folder)

@@ -6,7 +6,7 @@ changes, so a run that is cut and resumed is the uninterrupted run to the last b
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ..errors import InputError, MissingPackageError
 from .draws import sample_generator
 from .precision import autocast
+from .run_facts import versions
 from .run_log import RunLog
 from .schedule import Ema, Schedule, adamw
 
@@ -68,7 +69,10 @@ class Trainer:
         seed: int = 0,
         preview: Callable[[int], None] | None = None,
         tensorboard: bool = False,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
+        """`settings` are those that are not the stage's own, for the log."""
+        self.settings = settings or {}
         self.stage, self.schedule, self.source, self.samples = stage, schedule, source, samples
         self.accelerator, self.seed, self.preview = accelerator, seed, preview
         self.checkpoint = folder / f"{stage}.pt"
@@ -98,16 +102,20 @@ class Trainer:
         self.optimizer.load_state_dict(saved["optimizer"])
         if self.schedule.ema_decay:
             self.ema.values = saved["ema"] or self.ema.values
+        if self.accelerator.scaler is not None and saved.get("scaler"):
+            self.accelerator.scaler.load_state_dict(saved["scaler"])
         self.step = saved["step"]
 
     def save(self) -> None:
         """A checkpoint by the first process; the others wait."""
         if self.accelerator.is_main_process:
+            scaler = self.accelerator.scaler  # of fp16's gradients; None in any other precision
             save_atomically(
                 {
                     "learners": {name: p.detach() for name, p in self.learners.items()},
                     "optimizer": self.optimizer.state_dict(),
                     "ema": self.ema.values,
+                    "scaler": scaler.state_dict() if scaler is not None else None,
                     "step": self.step,
                     "schedule": asdict(self.schedule),
                 },
@@ -118,7 +126,7 @@ class Trainer:
     def run(self) -> None:
         """Train to the end of the schedule; at the end the learners hold their averages."""
         schedule, main = self.schedule, self.accelerator.is_main_process
-        self.log.start(self.step)
+        self.log.start(self.step, self.facts() if main else {})
         while self.step < schedule.steps:
             figures = self.advance()
             last = self.step == schedule.steps
@@ -134,6 +142,11 @@ class Trainer:
         self.ema.copy_to(self.learners)
         self.accelerator.unwrap_model(self.module, keep_fp32_wrapper=False)
         self.accelerator.free_memory()
+
+    def facts(self) -> dict[str, Any]:
+        """What tells this run from another, for its log."""
+        told = {"seed": self.seed, "processes": self.accelerator.num_processes}
+        return versions() | told | {"settings": dict(self.settings)}
 
     def advance(self) -> dict[str, float | Tensor]:
         """One optimiser step."""
@@ -173,8 +186,14 @@ class Trainer:
         return autocast(self.accelerator.device, self.schedule.precision)
 
     def refuse_nonsense(self, figures: dict[str, float | Tensor]) -> None:
-        """A run that has blown up must not overwrite its last good checkpoint."""
-        for name in ("loss", "grad_norm"):
+        """A run that has blown up must not overwrite its last good checkpoint.
+
+        fp16's gradients overflow now and then: the scaler leaves such a step out and halves its factor. Below 1, the
+        numbers themselves are wrong.
+        """
+        scaler = self.accelerator.scaler
+        left_out = scaler is not None and scaler.get_scale() >= 1
+        for name in ("loss",) if left_out else ("loss", "grad_norm"):
             if not math.isfinite(value := float(figures[name])):
                 raise InputError(
                     f"The {name} of stage '{self.stage}' is {value} at step {self.step}. Its last checkpoint is kept. "

@@ -1,5 +1,7 @@
 """Where a run of Tiny takes what it did not train itself: another run's folder, or the weights that come with the pack."""
 
+import hashlib
+import json
 import logging
 from pathlib import Path
 
@@ -13,7 +15,10 @@ from ..weights.io import read_weights
 log = logging.getLogger(__name__)
 
 SHIPPED = "shipped"
+DONE = ".done.pt"  # after a stage's name: what it learned
+PARENTS = "parents.json"  # in a run's folder
 StateDict = dict[str, Tensor]
+Parent = dict[str, str]  # name and sha256 of a file
 
 # file of Tiny, prefix there, prefix among the networks of a run
 NETWORKS = (
@@ -38,13 +43,23 @@ def read_shipped(parts: tuple[tuple[str, str, str], ...], folder: Path = files.F
     return found
 
 
+def digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()
+
+
 class Results:
     """What stages have learned, by name: a run's own folder first, then the one that it starts from."""
 
     def __init__(self, folder: Path, warm_start: str | Path | None = None) -> None:
         self.folder, self.shipped = folder, str(warm_start) == SHIPPED
+        self.taken: dict[Path, Parent] = {}
         self.other = Path(warm_start) if warm_start and not self.shipped else None
-        if self.other is not None and not any(self.other.glob("*.done.pt")):
+        if self.other is not None and not any(self.other.glob(f"*{DONE}")):
             raise InputError(
                 f"There is nothing to start from in {self.other}: it holds no *.done.pt. Give the folder of a run, or "
                 f"'{SHIPPED}' for the weights that come with the pack."
@@ -55,7 +70,7 @@ class Results:
 
     def own(self, stage: str) -> Path:
         """Where this run puts what the stage learned."""
-        return self.folder / f"{stage}.done.pt"
+        return self.folder / f"{stage}{DONE}"
 
     def find(self, name: str) -> Path:
         """A file of the run: its own, else the other run's where it has one."""
@@ -66,13 +81,16 @@ class Results:
         """What the last of `stages` that is done here handed on, else the other run's last; None when there is nothing."""
         for folder in self.folders():
             for stage in reversed(stages):
-                if (path := folder / f"{stage}.done.pt").exists():
+                if (path := folder / f"{stage}{DONE}").exists():
                     self.tell(stage, path)
                     return torch.load(path, weights_only=True, map_location="cpu")
         if not self.shipped:
             return None
         log.info("warm start: %s from the weights that come with the pack", ", ".join(stages))
-        return read_shipped(AUTOENCODER if "autoencoder" in stages else NETWORKS)
+        parts = AUTOENCODER if "autoencoder" in stages else NETWORKS
+        for name, _, _ in parts:
+            self.take(files.FOLDER / name)
+        return read_shipped(parts)
 
     def needed(self, stages: list[str]) -> StateDict:
         """`latest`, or InputError."""
@@ -87,3 +105,20 @@ class Results:
     def tell(self, stage: str, path: Path) -> None:
         if path.parent != self.folder:
             log.info("warm start: '%s' from %s", stage, path)
+            self.take(path)
+
+    def take(self, path: Path) -> None:
+        """Remember a file from elsewhere that something here starts from."""
+        if path not in self.taken:
+            self.taken[path] = {"name": path.name, "sha256": digest(path)}
+
+    def parents(self) -> list[Parent]:
+        """What this run has ever taken from elsewhere."""
+        path = self.folder / PARENTS
+        kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+        return kept + [parent for parent in self.taken.values() if parent not in kept]
+
+    def keep_parents(self) -> None:
+        """Write them down beside what was learned from them."""
+        if self.taken:
+            (self.folder / PARENTS).write_text(json.dumps(self.parents(), indent=1), encoding="utf-8")

@@ -1,6 +1,7 @@
 """A run of the smallest DreaMoving on noise, in this process or as a script of its own (started by test_trainer.py).
 
-As a script: `small_run.py FOLDER STEPS ACCUMULATE CHECKPOINT_EVERY` says each step and leaves `learned-RANK.pt`.
+As a script: `small_run.py FOLDER STEPS ACCUMULATE CHECKPOINT_EVERY` says each step that it begins and leaves
+`learned-RANK.pt`.
 """
 
 import importlib
@@ -15,7 +16,10 @@ def source_of(frames):
     import torch
     from dreamoving.dreamoving_core.training.batch import Batch
 
-    def source(_step, generators):
+    def source(step, generators):
+        sys.stdout.write(f"step {step}\n")
+        sys.stdout.flush()
+
         def drawn(make):
             return torch.stack([make(generator) for generator in generators])
 
@@ -40,8 +44,8 @@ def source_of(frames):
     return source
 
 
-def small_run(folder, *, steps, accumulate=1, checkpoint_every=20, samples=1, ema_decay=0.9, **beside):
-    """A trainer of every part that steps can move."""
+def small_run(folder, *, steps, accumulate=1, checkpoint_every=20):
+    """A trainer of every part that steps can move, after its run."""
     from dreamoving.dreamoving_core.training.objective import Objective
     from dreamoving.dreamoving_core.training.schedule import Schedule
     from dreamoving.dreamoving_core.training.trainer import Trainer, new_accelerator
@@ -51,29 +55,23 @@ def small_run(folder, *, steps, accumulate=1, checkpoint_every=20, samples=1, em
     module.requires_grad_(True)
     module.text.text_projection.requires_grad_(False)  # a pooled output, which SD1.5 never uses
     schedule = Schedule(
-        steps=40,  # of the learning rate, whatever part of it is run
+        steps=steps,
         learning_rate=1e-3,
         warmup=2,
         accumulate=accumulate,
         checkpoint_every=checkpoint_every,
-        ema_decay=ema_decay,
+        ema_decay=0.9,
     )
     trainer = Trainer(
         "toy",
         module,
         schedule=schedule,
         source=source_of(frames=2),
-        samples=samples,
+        samples=1,
         folder=Path(folder),
         accelerator=new_accelerator(device="cpu"),
-        **beside,
     )
-    while trainer.step < steps:
-        trainer.advance()
-        if checkpoint_every and trainer.step % checkpoint_every == 0:
-            trainer.save()
-        sys.stdout.write(f"step {trainer.step}\n")
-        sys.stdout.flush()
+    trainer.run()
     return trainer
 
 

@@ -32,6 +32,14 @@ def test_every_stage_has_its_curve_from_its_highest_to_its_lowest_loss(tmp_path)
     assert [len(line) for line in lines] == [3, 2]
 
 
+def test_lines_about_the_run_itself_are_no_part_of_the_curve(tmp_path):
+    (tmp_path / "base.jsonl").write_text(
+        '{"run": {"seed": 1}}\n{"step": 20, "loss": 2.0}\n{"run": {"seed": 1}}\n'
+    )
+
+    assert curves.read_losses(tmp_path / "base.jsonl") == [(20, 2.0)]
+
+
 def test_steps_that_were_taken_twice_count_once_and_half_a_line_does_not(tmp_path):
     log_of(tmp_path, "base", [(20, 2.0), (40, 9.0), (40, 1.0)])
     with (tmp_path / "base.jsonl").open("a") as lines:

@@ -19,6 +19,7 @@ from dreamoving.dreamoving_core.training.autoencoder import LATENT_SCALE
 from dreamoving.dreamoving_core.training.batch import Batch
 from dreamoving.dreamoving_core.training.export import export_tiny, half
 from dreamoving.dreamoving_core.training.image_encoder import penultimate
+from dreamoving.dreamoving_core.training.lineage import Made
 from dreamoving.dreamoving_core.training.networks import new_networks
 from dreamoving.dreamoving_core.training.objective import Objective
 from dreamoving.dreamoving_core.weights.io import read_weights, write_weights
@@ -60,7 +61,9 @@ def autoencoder():
 @pytest.fixture(scope="module")
 def folder(networks, autoencoder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tiny") / "weights"
-    export_tiny(networks, autoencoder.state_dict(), folder, frames=16, steps=7)
+    export_tiny(
+        networks, autoencoder.state_dict(), folder, frames=16, made=dict.fromkeys(files.ALL, Made(steps=7))
+    )
     return folder
 
 

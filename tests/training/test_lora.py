@@ -5,6 +5,7 @@ import pytest
 import torch
 from dreamoving.dreamoving_core.bridge.tiny import build_model
 from dreamoving.dreamoving_core.training.export import export_style_lora
+from dreamoving.dreamoving_core.training.lineage import Made
 from dreamoving.dreamoving_core.training.lora import Lora
 from dreamoving.dreamoving_core.training.objective import Objective
 from dreamoving.dreamoving_core.training.stages import STYLE_LORA
@@ -67,7 +68,7 @@ def test_comfyui_reads_the_file_as_it_was_trained(networks, tmp_path):
     lora = Lora(unet, rank=RANK)
     learned(lora)
     expected = prediction(unet)
-    export_style_lora(lora, tmp_path, steps=7)
+    export_style_lora(lora, tmp_path, made=Made(steps=7))
     file = read_weights(next(tmp_path.iterdir()))
     model = build_model(CONFIG, plain, disable_dynamic=True)
 

@@ -9,6 +9,7 @@ import json
 
 import pytest
 import torch
+from dreamoving.dreamoving_core.bridge.face_recogniser import refuse_other_space
 from dreamoving.dreamoving_core.bridge.loading import (
     load_content_guider_file,
     load_motion_model,
@@ -18,9 +19,10 @@ from dreamoving.dreamoving_core.bridge.trainable_sd15 import load_base, trainabl
 from dreamoving.dreamoving_core.errors import InputError, WeightsError
 from dreamoving.dreamoving_core.models.motion import MotionConfig, MotionModel
 from dreamoving.dreamoving_core.preprocess.draw_pose import draw_keypoints
+from dreamoving.dreamoving_core.preprocess.face_identity import FaceRecogniser
 from dreamoving.dreamoving_core.procdance.clip import ClipSpec, render_clip
 from dreamoving.dreamoving_core.tiny import files as tiny_files
-from dreamoving.dreamoving_core.training import sd15, sd15_cli
+from dreamoving.dreamoving_core.training import cli, sd15, sd15_cli
 from dreamoving.dreamoving_core.training.export import half
 from dreamoving.dreamoving_core.training.folder_items import find_items, frame_numbers
 from dreamoving.dreamoving_core.training.stages import changed
@@ -151,6 +153,14 @@ def test_the_header_says_where_a_file_comes_from(long_frame, motion_file):
     assert [parent["name"] for parent in json.loads(metadata["parents"])][1] == motion_file.name
 
 
+def test_the_log_begins_with_the_settings_that_are_not_the_presets(long_frame):
+    log = long_frame[3].parents[1] / "long_frame.jsonl"
+
+    run = json.loads(log.read_text().splitlines()[0])["run"]
+
+    assert run["settings"] == {"steps": 2, "size": 64, "frames": 3, "stride": 1, "precision": "no"}
+
+
 def test_the_video_control_learns_whole_and_starts_from_the_unet_and_its_motion(video_control):
     trainee, before, moved, path = video_control
 
@@ -198,6 +208,33 @@ def test_the_content_guider_learns_alone_from_the_texts_keys_and_values(small, d
     )
 
 
+class NobodyThere:
+    def detect(self, _pixels, input_size):
+        return torch.zeros(0, 5).numpy(), torch.zeros(0, 5, 2).numpy()
+
+
+@pytest.mark.parametrize(("space", "told"), [("antelopev2", "antelopev2"), ("", "my_faces")])
+def test_an_exported_content_guider_names_the_recogniser_that_it_learned_with(
+    small, data, tmp_path, monkeypatch, space, told
+):
+    def recogniser(_folder, *, name):
+        return FaceRecogniser(name=name, space=space, detector=NobodyThere(), recogniser=None)
+
+    monkeypatch.setattr(sd15, "load_face_recogniser", recogniser)
+    faces = tmp_path / "my_faces"
+    faces.mkdir()
+    words = ("--clip-vision", data, "--set", "frames=1", "--set", "clips=2", "--face-recogniser", faces)
+
+    *_, path = run("content_guider", data, tmp_path, *words, settings=("steps=1",))
+
+    face = load_content_guider_file(path).guider.config.face
+    assert (face.recogniser, face.encoder.identity_width) == (told, 512)
+    refuse_other_space(face, recogniser(faces, name="my_faces"))
+    stranger = FaceRecogniser(name="models/x", space="glintr", detector=None, recogniser=None)
+    with pytest.raises(InputError, match=f"learned faces as {told} sees them"):
+        refuse_other_space(face, stranger)
+
+
 def test_a_run_that_is_done_takes_no_further_step(small, data, long_frame, motion_file, tmp_path):
     first = run("long_frame", data, tmp_path, "--motion", motion_file)
 
@@ -227,6 +264,48 @@ def test_new_motion_blocks_change_nothing_yet(small):
 def test_a_stage_says_which_files_it_needs(small, data, stage, told):
     with pytest.raises(InputError, match=told):
         sd15.build(STAGES[stage], sd15.Files(base=data))
+
+
+def departures(name, data, *, processes=1, settings=(), **files):
+    stage = changed(STAGES[name], dict(settings))
+    return sd15.departures(stage, sd15.Files(base=data, **files), processes=processes)
+
+
+def test_a_lone_process_is_told_how_to_get_the_papers_batch(data):
+    (told,) = departures("content_guider", data, face_recogniser=data)
+
+    assert "a step sees 16 pictures, the paper's 128" in told
+    assert "8 processes with accelerate launch" in told
+    assert "--set accumulate=8, which takes 8 passes a step" in told
+    (halved,) = departures("content_guider", data, processes=2, face_recogniser=data)
+    assert "sees 32 pictures" in halved
+    assert "--set accumulate=4" in halved
+    assert departures("content_guider", data, processes=8, face_recogniser=data) == []
+    assert departures("content_guider", data, settings={"accumulate": 8}, face_recogniser=data) == []
+
+
+def test_a_content_guider_without_a_recogniser_is_told_what_it_goes_without(data):
+    (told,) = departures("content_guider", data, processes=8)
+
+    assert told.startswith("without --face-recogniser the paper's ArcFace supplement is not trained")
+    assert "Give the folder of a pack" in told
+
+
+def test_long_frames_from_new_blocks_are_told_where_the_papers_start(data):
+    (told,) = departures("long_frame", data)
+
+    assert "the motion blocks start new, where the paper's start from AnimateDiff's" in told
+    assert departures("long_frame", data, motion=data) == []
+    assert departures("video_control", data) == []
+
+
+def test_the_command_line_says_where_it_leaves_the_paper(small, data, tmp_path, capsys):
+    words = ["--stage", "long_frame", "--data", str(data), "--base", str(data), "--folder", str(tmp_path)]
+    words += [word for setting in SMALL for word in ("--set", setting)]
+
+    assert cli.main(["sd15", *words, "--device", "cpu", "--dry-run"]) == 0
+
+    assert "not as in the paper: without --motion the motion blocks start new" in capsys.readouterr().err
 
 
 def test_a_file_that_is_not_there_is_named_with_its_option(data):

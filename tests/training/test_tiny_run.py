@@ -17,7 +17,7 @@ from dreamoving.dreamoving_core.training.stages import STAGES
 from dreamoving.dreamoving_core.training.tiny import TinyRun
 from dreamoving.dreamoving_core.training.tiny_sets import SetSpec, set_of
 from dreamoving.dreamoving_core.training.trainer import new_accelerator, save_atomically
-from dreamoving.dreamoving_core.training.warm_start import NETWORKS, Results, read_shipped
+from dreamoving.dreamoving_core.training.warm_start import NETWORKS, Results, digest, read_shipped
 from dreamoving.dreamoving_core.video.decode import probe_video
 from dreamoving.dreamoving_core.weights.io import read_weights
 
@@ -149,7 +149,9 @@ def test_a_run_leaves_its_log_and_previews_that_play(trained):
     lines = [json.loads(line) for line in (trained / "motion16.jsonl").read_text().splitlines()]
     preview = probe_video(trained / "previews" / "video_control-000002.webp")
 
-    assert [line["step"] for line in lines] == [2]
+    begun, *others = lines
+    assert begun["run"]["settings"] == {"frames": 4, "steps": 2, "preview_every": 2}
+    assert [line["step"] for line in others] == [2]
     assert (preview.width, preview.height) == (128, 256)  # the clip, its control below
     assert (trained / "previews" / "motion16-000002.webp").is_file()
 
@@ -272,8 +274,14 @@ def test_the_command_line_trains_a_stage_and_ends_in_one_line_for_a_mistake(smal
     words[2] = "export"
     assert cli.main([*words, "--export", str(tmp_path / "out")]) == 0
     learned = torch.load(tmp_path / "motion16.done.pt")
-    stored = read_weights(tmp_path / "out" / files.MOTION).state_dict
-    assert all(torch.equal(value, learned[f"motion.{key}"].half()) for key, value in stored.items())
+    stored = read_weights(tmp_path / "out" / files.MOTION)
+    assert all(
+        torch.equal(value, learned[f"motion.{key}"].half()) for key, value in stored.state_dict.items()
+    )
+    unet = read_weights(tmp_path / "out" / files.UNET).metadata
+    assert (stored.metadata["training_steps"], stored.metadata["parents"]) == ("1", "[]")
+    assert "training_steps" not in unet
+    assert json.loads(unet["parents"]) == [{"name": files.UNET, "sha256": digest(files.FOLDER / files.UNET)}]
     words[2] = "expression"
     assert cli.main([*words, "--set", "stepz=1"]) == 1
     assert "A stage has no setting stepz" in capsys.readouterr().err

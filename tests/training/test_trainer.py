@@ -30,7 +30,7 @@ class Toy(nn.Module):
         return error, {"error": error.detach()}
 
 
-def toy(folder, *, steps, samples=4, seed=0, **settings):
+def toy(folder, *, steps, samples=4, seed=0, accelerator=None, told=None, **settings):
     def source(_step, generators):
         return (torch.stack([torch.randn(3, generator=generator) for generator in generators]),)
 
@@ -44,8 +44,9 @@ def toy(folder, *, steps, samples=4, seed=0, **settings):
         source=source,
         samples=samples,
         folder=folder,
-        accelerator=new_accelerator(device="cpu"),
+        accelerator=accelerator or new_accelerator(device="cpu"),
         seed=seed,
+        settings=told,
     )
 
 
@@ -55,17 +56,23 @@ def advance(run, count):
     return run
 
 
+def assert_same(found, expected):
+    """To the last bit."""
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(value, expected[name]) for name, value in found.items())
+
+
 def whole(tensors):
     return torch.cat([t.detach().flatten() for t in tensors.values()])
 
 
 def test_forty_steps_are_twenty_a_kill_and_twenty_to_the_last_bit(tmp_path):
-    straight = small_run(tmp_path / "straight", steps=40, checkpoint_every=0)
+    straight = small_run(tmp_path / "straight", steps=40, checkpoint_every=40)
     command = [sys.executable, SCRIPT, str(tmp_path / "cut"), "40", "1", "20"]
 
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:
         for line in first.stdout:
-            if line.split() == ["step", "23"]:  # three steps beyond the checkpoint, which are lost
+            if line.split() == ["step", "23"]:  # three whole steps beyond the checkpoint are lost
                 first.kill()
     assert first.returncode == -9
     cut = torch.load(tmp_path / "cut" / "toy.pt")["step"]
@@ -73,37 +80,36 @@ def test_forty_steps_are_twenty_a_kill_and_twenty_to_the_last_bit(tmp_path):
 
     assert cut == 20
     assert again.returncode == 0, again.stderr
-    assert again.stdout.startswith("step 21")
-    saved = torch.load(tmp_path / "cut" / "toy.pt")
-    learned = torch.load(tmp_path / "cut" / "learned-0.pt")
-    assert learned.keys() == straight.learners.keys()
-    for name, parameter in straight.learners.items():
-        assert torch.equal(learned[name], parameter), name
-        assert torch.equal(saved["ema"][name], straight.ema.values[name]), name
-    straight.save()
-    moments = torch.load(straight.checkpoint)["optimizer"]["state"]
+    assert again.stdout.startswith("step 20")
+    assert_same(torch.load(tmp_path / "cut" / "learned-0.pt"), straight.learners)
+    expected, saved = torch.load(straight.checkpoint), torch.load(tmp_path / "cut" / "toy.pt")
+    assert expected["step"] == saved["step"] == 40
+    for part in ("learners", "ema"):
+        assert_same(saved[part], expected[part])
+    moments = expected["optimizer"]["state"]
+    assert saved["optimizer"]["state"].keys() == moments.keys()
     for number, state in saved["optimizer"]["state"].items():
-        assert all(torch.equal(value, moments[number][name]) for name, value in state.items())
+        assert_same(state, moments[number])
 
 
-@pytest.mark.slow
 def test_two_processes_of_the_launcher_are_one_with_twice_the_accumulation(tmp_path):
     # multi_gpu means torch's launcher; --cpu would want MPI. Which device it is, the script says.
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
     launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
     launch += ["--num_cpu_threads_per_process", "1", "--main_process_port", "0"]
     both = subprocess.run(
-        [*launch, SCRIPT, str(tmp_path), "10", "1", "0"], capture_output=True, text=True, timeout=600
+        [*launch, SCRIPT, str(tmp_path), "10", "1", "10"], capture_output=True, text=True, timeout=600
     )
     assert both.returncode == 0, both.stderr
     first, second = (torch.load(tmp_path / f"learned-{rank}.pt") for rank in (0, 1))
 
-    alone = small_run(tmp_path / "alone", steps=10, accumulate=2, checkpoint_every=0)
+    alone = small_run(tmp_path / "alone", steps=10, accumulate=2, checkpoint_every=10)
 
-    assert first.keys() == second.keys() == alone.learners.keys()
-    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert_same(second, first)
     start = small_run(tmp_path / "start", steps=0)
-    expected, found = whole(alone.learners), whole(first)
+    expected, found = (
+        whole(torch.load(path)["learners"]) for path in (alone.checkpoint, tmp_path / "toy.pt")
+    )
     moved = (expected - whole(start.learners)).norm() / expected.norm()
     assert (found - expected).norm() / expected.norm() <= 1e-5
     assert moved > 1e-2
@@ -150,7 +156,7 @@ def test_the_log_has_a_line_for_the_last_step_and_the_time_left(tmp_path, caplog
 
     toy(tmp_path, steps=21).run()
 
-    lines = [json.loads(line) for line in (tmp_path / "toy.jsonl").read_text().splitlines()]
+    _, *lines = [json.loads(line) for line in (tmp_path / "toy.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [20, 21]
     assert {"loss", "grad_norm", "error", "seconds"} <= lines[0].keys()
     assert "toy 21/21" in caplog.text
@@ -199,6 +205,69 @@ def test_a_run_that_blows_up_says_so_and_keeps_its_last_good_checkpoint(tmp_path
         run.run()
 
     assert toy(tmp_path, steps=10).step == 5
+
+
+@pytest.fixture
+def fp16(monkeypatch):
+    """A toy whose gradients Accelerate scales as it does for fp16; the numbers are a CPU's, which knows no other scaler."""
+
+    def scaled_toy(folder, *, scale, **settings):
+        made = new_accelerator(device="cpu")
+        made.scaler = torch.amp.GradScaler("cpu", init_scale=scale, growth_interval=3)
+        run = toy(folder, accelerator=made, **settings)
+        monkeypatch.setattr(made, "native_amp", True)
+        monkeypatch.setattr(type(made), "mixed_precision", "fp16")
+        return run
+
+    return scaled_toy
+
+
+def test_an_fp16_run_is_resumed_with_its_scale_and_is_the_uninterrupted_one(fp16, tmp_path):
+    straight = advance(fp16(tmp_path / "straight", steps=20, scale=4.0), 8)
+    first = advance(fp16(tmp_path / "cut", steps=20, scale=4.0), 4)
+    first.save()
+
+    again = advance(fp16(tmp_path / "cut", steps=20, scale=1.0), 4)
+
+    assert first.accelerator.scaler.get_scale() == 8.0  # grew after three steps
+    assert again.accelerator.scaler.state_dict() == straight.accelerator.scaler.state_dict()
+    assert torch.equal(whole(again.learners), whole(straight.learners))
+
+
+def test_a_checkpoint_from_before_scalers_were_kept_goes_on(fp16, tmp_path):
+    advance(toy(tmp_path, steps=20), 2).save()
+    saved = torch.load(tmp_path / "toy.pt")
+    del saved["scaler"]
+    torch.save(saved, tmp_path / "toy.pt")
+
+    again = fp16(tmp_path, steps=20, scale=4.0)
+
+    assert (again.step, again.accelerator.scaler.get_scale()) == (2, 4.0)
+
+
+def test_an_fp16_step_whose_gradients_overflow_is_left_out_and_the_run_goes_on(fp16, tmp_path):
+    run = fp16(tmp_path, steps=2, scale=1e37, checkpoint_every=1)
+    with torch.no_grad():
+        run.learners["layer.weight"].fill_(1000.0)
+    before = whole(run.learners)
+
+    figures = run.advance()
+
+    assert not torch.isfinite(figures["grad_norm"])
+    assert torch.equal(whole(run.learners), before)
+    run.run()
+    assert toy(tmp_path, steps=2).step == 2
+
+
+def test_an_fp16_run_that_blows_up_is_stopped_all_the_same(fp16, tmp_path):
+    run = fp16(tmp_path, steps=2, scale=4.0, checkpoint_every=1)
+    nowhere, nan = torch.tensor(1.0), torch.tensor(float("nan"))
+
+    with pytest.raises(InputError, match="The loss of stage 'toy' is nan"):
+        run.refuse_nonsense({"loss": nan, "grad_norm": nowhere})
+    run.accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=0.5)
+    with pytest.raises(InputError, match="The grad_norm of stage 'toy' is nan"):
+        run.refuse_nonsense({"loss": nowhere, "grad_norm": nan})
 
 
 def test_a_checkpoint_of_another_training_is_refused(tmp_path):
