@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from ..errors import DreaMovingError
+from .judges import Judges
 from .video_pairs import compare, pairs_in
 
 
@@ -29,9 +30,9 @@ def arguments() -> argparse.ArgumentParser:
 
 def measured(folder: Path, truth: Path | None) -> dict:
     """`figures`: the mean over clips; `clips`: of each; `notes`: what was left out."""
-    clips, notes = {}, []
+    judges, clips, notes = Judges(), {}, []
     for name, (clip, true) in pairs_in(folder, truth).items():
-        clips[folder.name if name == "." else name], said = compare(clip, true)
+        clips[folder.name if name == "." else name], said = compare(clip, true, judges)
         notes += [note for note in said if note not in notes]
     metrics = dict.fromkeys(metric for figures in clips.values() for metric in figures)
     mean = {m: statistics.fmean(figures[m] for figures in clips.values() if m in figures) for m in metrics}

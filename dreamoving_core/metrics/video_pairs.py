@@ -12,6 +12,7 @@ from ..errors import InputError
 from ..video.decode import read_frames
 from .fidelity import psnr, ssim
 from .flicker import delta_flicker, motion_amplitude
+from .judges import Judges
 from .lpips import lpips, why_not
 from .sharpness import sharpness
 
@@ -75,7 +76,7 @@ class Sums:
         return self.totals[name] / self.counts[name]
 
 
-def compare(clip: Path, truth: Path | None) -> tuple[dict[str, float], list[str]]:
+def compare(clip: Path, truth: Path | None, judges: Judges) -> tuple[dict[str, float], list[str]]:
     """Figures of one clip, and what was left out and why. InputError when the frames do not match.
 
     Without a truth: `sharpness` and `motion_amplitude`. With it also `psnr` (all frames at once, on floats), `ssim`,
@@ -92,7 +93,7 @@ def compare(clip: Path, truth: Path | None) -> tuple[dict[str, float], list[str]
                 sums.add(name, value)
         before = frames
         if len(frames) == 2:
-            for name, value in against(*frames).items():
+            for name, value in against(*frames, judges).items():
                 sums.add(name, value)
     if "motion" not in sums.totals:
         notes.append("one frame alone has no motion, so there is no flicker and no amplitude")
@@ -114,7 +115,7 @@ def single(frames: tuple[Tensor, ...]) -> dict[str, float]:
     return {name: sharpness(frame[None]) ** 2 for name, frame in zip(names, frames, strict=False)}
 
 
-def against(frame: Tensor, true: Tensor) -> dict[str, float]:
+def against(frame: Tensor, true: Tensor, judges: Judges) -> dict[str, float]:
     """One frame against the true one."""
     decibels = psnr(frame[None], true[None])
     values = {"error": 0.0 if math.isinf(decibels) else 10 ** (-decibels / 10)}
@@ -122,7 +123,7 @@ def against(frame: Tensor, true: Tensor) -> dict[str, float]:
     if min(height, width) >= SMALLEST_SSIM:
         values["ssim"] = ssim(frame[None], true[None])
     if why_not(height, width) is None:
-        values["lpips"] = float(lpips(frame[None], true[None])[0])
+        values["lpips"] = float(lpips(judges.lpips, frame[None], true[None])[0])
     return values
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -9,15 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from dreamoving.dreamoving_core.errors import InputError
+from dreamoving.dreamoving_core.errors import InputError, MissingPackageError, WeightsError
 from dreamoving.dreamoving_core.metrics import __main__ as command
-from dreamoving.dreamoving_core.metrics import video_pairs
 from dreamoving.dreamoving_core.metrics.fidelity import psnr, ssim
 from dreamoving.dreamoving_core.metrics.flicker import delta_flicker, motion_amplitude
-from dreamoving.dreamoving_core.metrics.lpips import backbone_file, why_not
+from dreamoving.dreamoving_core.metrics.judges import Judges
+from dreamoving.dreamoving_core.metrics.lpips import BACKBONE, backbone_file, lpips, open_lpips, why_not
 from dreamoving.dreamoving_core.metrics.sharpness import sharpness
 from dreamoving.dreamoving_core.metrics.video_pairs import clips_in, compare, pairs_in
 from PIL import Image
+from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,7 +36,7 @@ def pictures(folder, *, frames=3, size=16, seed=0, add=0):
 def test_the_figures_frame_by_frame_are_those_of_the_whole_clip(tmp_path):
     ours, true = pictures(tmp_path / "ours", seed=1), pictures(tmp_path / "true", seed=2)
 
-    found, notes = compare(tmp_path / "ours", tmp_path / "true")
+    found, notes = compare(tmp_path / "ours", tmp_path / "true", Judges())
 
     assert found.pop("sharpness_ratio") == pytest.approx(sharpness(ours) / sharpness(true))
     assert found.pop("motion_ratio") == pytest.approx(motion_amplitude(ours) / motion_amplitude(true))
@@ -65,7 +67,7 @@ def test_a_clip_beside_itself_is_perfect_and_json_has_no_infinity(tmp_path):
 def test_without_a_truth_only_what_the_clip_itself_tells_is_told(tmp_path):
     clip = pictures(tmp_path / "ours")
 
-    found, notes = compare(tmp_path / "ours", None)
+    found, notes = compare(tmp_path / "ours", None, Judges())
 
     assert found == pytest.approx(
         {"sharpness": sharpness(clip), "motion_amplitude": motion_amplitude(clip)}, rel=1e-5
@@ -93,7 +95,7 @@ def test_one_frame_has_no_flicker_and_small_frames_no_structural_similarity(tmp_
     pictures(tmp_path / "ours", frames=1, size=8)
     pictures(tmp_path / "true", frames=1, size=8, seed=1)
 
-    found, notes = compare(tmp_path / "ours", tmp_path / "true")
+    found, notes = compare(tmp_path / "ours", tmp_path / "true", Judges())
 
     assert set(found) == {"sharpness", "sharpness_ratio", "psnr"}
     assert any("SSIM is left out" in note for note in notes)
@@ -110,12 +112,79 @@ def test_lpips_says_which_file_it_misses_and_where_it_belongs(tmp_path, monkeypa
     assert "at least 64 pixels, these are 40 x 512" in why_not(512, 40)
 
 
-def test_lpips_joins_the_figures_where_its_network_is(tmp_path, monkeypatch):
-    pictures(tmp_path / "ours", size=64), pictures(tmp_path / "true", size=64)
-    monkeypatch.setattr(video_pairs, "why_not", lambda height, width: None)
-    monkeypatch.setattr(video_pairs, "lpips", lambda ours, true: (ours - true).abs().mean((1, 2, 3)) + 0.25)
+@pytest.fixture
+def alexnet(tmp_path, monkeypatch):
+    """An untrained AlexNet where torchvision keeps its trained one, no network, and how often it was built."""
+    import torchvision
 
-    assert compare(tmp_path / "ours", tmp_path / "true")[0]["lpips"] == pytest.approx(0.25)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setattr(torch.hub, "_hub_dir", None)
+    monkeypatch.setattr(socket.socket, "connect", offline)
+    build, built = torchvision.models.alexnet, []
+    torch.manual_seed(0)
+    weights = {
+        name: value if name.startswith("features") else torch.zeros(()).expand(value.shape)  # a small file
+        for name, value in build(weights=None).state_dict().items()
+    }
+    backbone_file().parent.mkdir(parents=True)
+    torch.save(weights, backbone_file())
+    monkeypatch.setattr(torchvision.models, "alexnet", lambda **words: (built.append(1), build(**words))[1])
+    return built
+
+
+def offline(*_):
+    raise AssertionError("nothing may be downloaded")
+
+
+def test_lpips_is_nothing_for_equal_clips_more_for_others_and_its_network_is_read_once(alexnet, tmp_path):
+    for name, seed in (("a", 1), ("b", 2)):
+        pictures(tmp_path / "ours" / name, seed=seed, size=64)
+        pictures(tmp_path / "true" / name, seed=1, size=64)
+
+    found = command.measured(tmp_path / "ours", tmp_path / "true")
+
+    assert found["clips"]["a"]["lpips"] == pytest.approx(0, abs=1e-7)
+    assert found["clips"]["b"]["lpips"] > 0.01
+    assert found["notes"] == []
+    assert len(alexnet) == 1
+
+
+def test_lpips_frame_by_frame_is_what_the_public_metric_says_of_the_clip(alexnet):
+    ours, true = torch.rand(2, 3, 64, 80, 3)
+    public = LearnedPerceptualImagePatchSimilarity(net_type="alex", normalize=True)
+    metric = open_lpips()
+
+    found = lpips(metric, ours, true)
+
+    assert found.shape == (3,)
+    assert float(found.mean()) == pytest.approx(
+        float(public(ours.movedim(-1, 1), true.movedim(-1, 1))), rel=1e-4
+    )
+    assert metric.all_scores == []  # a long clip leaves nothing behind
+
+
+def test_the_file_that_lpips_looks_for_is_the_one_that_torchvision_would_read():
+    from torchvision.models import AlexNet_Weights
+
+    assert AlexNet_Weights.DEFAULT.url.endswith(f"/{BACKBONE}")
+
+
+@pytest.mark.parametrize("content", ["", "no network", {"features.0.weight": torch.zeros(1)}])
+def test_a_damaged_network_of_lpips_is_told_with_its_place(alexnet, content):
+    if isinstance(content, str):
+        backbone_file().write_text(content)
+    else:
+        torch.save(content, backbone_file())
+
+    with pytest.raises(WeightsError, match=r"alexnet-owt.*is damaged.*Fetch it again, or delete it"):
+        open_lpips()
+
+
+def test_without_its_package_lpips_names_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchmetrics.image.lpip", None)
+
+    with pytest.raises(MissingPackageError, match="pip install torchmetrics torchvision"):
+        open_lpips()
 
 
 def test_what_does_not_match_is_refused_in_words(tmp_path):
@@ -124,11 +193,11 @@ def test_what_does_not_match_is_refused_in_words(tmp_path):
     with pytest.raises(
         InputError, match=r"has more frames than .*three, which ends after 3. Cut both to one length"
     ):
-        compare(tmp_path / "four", tmp_path / "three")
+        compare(tmp_path / "four", tmp_path / "three", Judges())
     with pytest.raises(InputError, match=r"three ends after 3 frames, .*four goes on"):
-        compare(tmp_path / "three", tmp_path / "four")
+        compare(tmp_path / "three", tmp_path / "four", Judges())
     with pytest.raises(InputError, match=r"is 16 x 16 pixels and .*large 20 x 20"):
-        compare(tmp_path / "three", tmp_path / "large")
+        compare(tmp_path / "three", tmp_path / "large", Judges())
 
 
 def test_folders_that_hold_nothing_or_too_much_are_refused(tmp_path):
