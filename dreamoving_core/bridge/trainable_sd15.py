@@ -101,9 +101,9 @@ class FrozenEncoders:
         return identities(faces_in(self.recogniser, pictures), width=IDENTITY)
 
     def fingerprint(self, part: str) -> str:
-        """Tells encoders apart: of "vae", "clip", "vision" by the beginnings of all tensors, of "recogniser" by its name."""
+        """Tells encoders apart: of "vae", "clip", "vision" by the beginnings of all tensors, of "recogniser" by its files."""
         if part == "recogniser":
-            return self.recogniser.name if self.recogniser is not None else "none"
+            return self.recogniser.content if self.recogniser is not None else "none"
         assert part != "vision" or self.vision is not None
         holder = {"vae": self.vae.first_stage_model, "clip": self.clip.cond_stage_model}
         network = self.vision.model if part == "vision" else holder[part]

@@ -65,12 +65,16 @@ class Detected:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FaceRecogniser:
-    """A detector and a recogniser. `space` is the pack whose vectors it makes, "" when that is not known."""
+    """A detector and a recogniser. `space` is the pack whose vectors it makes, "" when that is not known.
+
+    `content`: the SHA-256 of both files, "" for networks that are no files.
+    """
 
     name: str
     space: str
     detector: Any
     recogniser: Any
+    content: str = ""
 
     def largest_face(self, picture: Tensor) -> Face | None:
         """The face with the largest box, or None."""
@@ -166,8 +170,14 @@ def load_face_recogniser(folder: Path, *, name: str, space: str = "") -> FaceRec
     recogniser = networks.ArcFaceONNX(
         model_file=str(found["recogniser"]), session=session(runtime, found["recogniser"])
     )
-    known = space or SPACES.get(sha256(found["recogniser"]), "")
-    return FaceRecogniser(name=name, space=known, detector=detector, recogniser=recogniser)
+    digests = [sha256(found[task]) for task in ("recogniser", "detector")]
+    return FaceRecogniser(
+        name=name,
+        space=space or SPACES.get(digests[0], ""),
+        detector=detector,
+        recogniser=recogniser,
+        content=" ".join(digests),
+    )
 
 
 def task_of(onnx: Any, path: Path) -> str:

@@ -6,9 +6,9 @@ from types import ModuleType
 from ..errors import MissingPackageError
 
 
-def opencv() -> ModuleType:
+def opencv(*, needed_for: str = "Reading poses off a video") -> ModuleType:
     """OpenCV, or MissingPackageError."""
-    return _package("cv2", needed_for="Reading poses off a video", install="pip install opencv-python")
+    return _package("cv2", needed_for=needed_for, install="pip install opencv-python")
 
 
 def onnxruntime() -> ModuleType:

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+from ..errors import InputError
+
+WORD = "tiny"  # in the place of a model file on a command line: DreaMoving-Tiny's own, for drawn dancers
 FOLDER = Path(__file__).parent / "weights"
 UNET = "dreamoving_tiny_unet.safetensors"
 TEXT = "dreamoving_tiny_text_encoder.safetensors"
@@ -18,3 +21,11 @@ FACE_RECOGNISER = "face/dreamoving_tiny_face.onnx"  # of a Tiny that was trained
 # its detectors stand by themselves: pose and depth from a picture, for drawn dancers
 PERSON_DETECTOR = "dreamoving_tiny_person.onnx"
 POINT_DETECTOR = "dreamoving_tiny_points.onnx"
+
+
+def chosen(word: str, *, option: str, own: str) -> Path:
+    """The file that a command line names, Tiny's `own` for WORD. InputError, which names the `option`, for none."""
+    path = FOLDER / own if word == WORD else Path(word)
+    if not path.exists():
+        raise InputError(f"There is no {path}. Check {option}. Nothing is downloaded for you.")
+    return path

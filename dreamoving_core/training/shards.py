@@ -1,7 +1,7 @@
 """Latents and embeddings of a prepared set in safetensors shards: read by the rows that a step needs, never whole.
 
 Every tensor has a mark: which encoder made it, and of what. Where the mark is another than the trainer's, the trainer
-encodes by itself, so that a shard can be old and never wrong. Keys are CLIP/what, such as dance_0003/latents.352.
+encodes by itself, so that a shard can be old and is not wrong for it. Keys are CLIP/what, such as dance_0003/latents.352.
 """
 
 import hashlib
@@ -17,6 +17,9 @@ from ..bridge.trainable_sd15 import FrozenEncoders
 from ..weights.io import write_weights
 
 FOLDER = "shards"
+END = (
+    2**20
+)  # [ours] bytes at each end of a clip that tell it from another: a video's index lies in one of them
 MARKS = "marks"  # key of the header: JSON, key of a tensor -> its mark
 
 
@@ -26,6 +29,7 @@ class Marks:
     def __init__(self, encoders: FrozenEncoders) -> None:
         self.encoders = encoders
         self._prints: dict[str, str] = {}
+        self._clips: dict[tuple[Path, int, int], str] = {}
 
     def encoder(self, part: str) -> str:
         if part not in self._prints:
@@ -33,7 +37,11 @@ class Marks:
         return self._prints[part]
 
     def latents(self, clip: Path) -> str:
-        return f"{self.encoder('vae')} {clip.stat().st_size}"
+        found = clip.stat()
+        key = (clip, found.st_size, found.st_mtime_ns)
+        if key not in self._clips:  # every step that draws the clip asks
+            self._clips[key] = clip_print(clip)
+        return f"{self.encoder('vae')} {self._clips[key]}"
 
     def text(self, caption: str) -> str:
         return f"{self.encoder('clip')} {short(caption.encode())}"
@@ -47,6 +55,16 @@ class Marks:
 
 def short(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
+
+
+def clip_print(clip: Path) -> str:
+    """Tells a clip from another by its size and END bytes of its beginning and of its end."""
+    size = clip.stat().st_size
+    with clip.open("rb") as file:
+        ends = file.read(END)
+        file.seek(max(0, size - END))
+        ends += file.read(END)
+    return f"{size} {short(ends)}"
 
 
 class Shards:

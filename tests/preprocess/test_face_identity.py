@@ -140,6 +140,21 @@ def test_networks_are_told_by_what_they_take_and_give_not_by_their_names(tmp_pat
     assert torch.equal(renamed.largest_face(picture).identity, recogniser.largest_face(picture).identity)
 
 
+@pytest.mark.parametrize("changed", ["w600k_r50.onnx", "det_10g.onnx"])
+def test_a_pack_is_told_by_the_content_of_both_networks_not_by_its_name(tmp_path, pack, recogniser, changed):
+    onnx = pytest.importorskip("onnx")
+    for name in ("w600k_r50.onnx", "det_10g.onnx"):
+        (tmp_path / name).write_bytes((pack / name).read_bytes())
+    assert load_face_recogniser(tmp_path, name="random").content == recogniser.content
+
+    network = onnx.load(str(tmp_path / changed))
+    weights = onnx.numpy_helper.to_array(network.graph.initializer[0])
+    network.graph.initializer[0].raw_data = (weights + weights.dtype.type(1)).tobytes()
+    onnx.save(network, str(tmp_path / changed))
+
+    assert load_face_recogniser(tmp_path, name="random").content != recogniser.content
+
+
 def test_a_packs_space_is_known_by_its_bytes_or_by_choice(pack, monkeypatch):
     assert load_face_recogniser(pack, name="random").space == ""
     assert load_face_recogniser(pack, name="random", space="antelopev2").space == "antelopev2"

@@ -138,6 +138,23 @@ def test_the_contact_sheet_has_four_pictures_of_each_clip(whole):
     assert sheet.height > 3 * 128
 
 
+def test_a_prepared_video_has_the_depth_of_its_own_frames_beside_it(videos, tmp_path):
+    (tmp_path / "in").mkdir()
+    os.link(videos / "early.mp4", tmp_path / "in" / "early.mp4")
+
+    prepare(tmp_path / "in", tmp_path / "out", "--depth-model", "tiny")
+
+    start, count = (lines_of(tmp_path / "out")[0][name] for name in ("start", "frames"))
+    depth = torch.stack(list(FileClip(str(tmp_path / "out" / "early_0000.depth.mp4")).forward()))[..., 0]
+    true = render_clip(ClipSpec(seed=1, num_frames=20, size=128)).depth[start : start + count]
+    assert depth.shape == (count, 128, 128)
+    away = [(depth - other).abs().mean() for other in (true, true.flip(0), true[:1].expand_as(true))]
+    assert away[0] < 0.06
+    assert away[0] < 0.6 * min(away[1:])  # frame n is frame n
+    settings = json.loads((tmp_path / "out" / "settings.json").read_text(encoding="utf-8"))
+    assert settings["depth"] == tiny_files.DEPTH
+
+
 def test_depth_has_a_picture_for_each_frame_and_the_dancer_is_nearer_than_the_wall(tmp_path):
     clip = render_clip(ClipSpec(seed=1, num_frames=2, size=128))
     encode_video(tmp_path / "x.mp4", clip.images, format="mp4", frame_rate=12)

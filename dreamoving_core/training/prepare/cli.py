@@ -24,8 +24,6 @@ from .video import WorkSettings
 
 log = logging.getLogger(__name__)
 
-TINY = "tiny"  # a word in place of a model file: DreaMoving-Tiny's own, for drawn dancers
-
 
 def parsed(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="run.py train prepare", description=__doc__.split(": ")[1])
@@ -105,12 +103,7 @@ def settings_of(args: argparse.Namespace) -> WorkSettings:
 
 
 def model_path(word: str | None, option: str, own: str) -> Path | None:
-    if word is None:
-        return None
-    path = tiny.FOLDER / own if word == TINY else Path(word)
-    if not path.exists():
-        raise InputError(f"There is no {path}. Check {option}. Nothing is downloaded for you.")
-    return path
+    return None if word is None else tiny.chosen(word, option=option, own=own)
 
 
 def remembered(args: argparse.Namespace, settings: WorkSettings) -> dict[str, Any]:
