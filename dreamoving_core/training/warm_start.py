@@ -86,7 +86,9 @@ class Results:
                     return torch.load(path, weights_only=True, map_location="cpu")
         if not self.shipped:
             return None
-        log.info("warm start: %s from the weights that come with the pack", ", ".join(stages))
+        log.info(
+            "warm start: %s from the weights that come with the pack", ", ".join(stages) or "all networks"
+        )
         parts = AUTOENCODER if "autoencoder" in stages else NETWORKS
         for name, _, _ in parts:
             self.take(files.FOLDER / name)
