@@ -11,6 +11,7 @@ from dreamoving.dreamoving_core.procdance.palette import STYLES
 from dreamoving.dreamoving_core.tiny import files
 from dreamoving.dreamoving_core.tiny.config import TinyConfig
 from dreamoving.dreamoving_core.training.export import export_style_lora
+from dreamoving.dreamoving_core.training.lineage import Made
 from dreamoving.dreamoving_core.training.lora import Lora
 
 pytestmark = pytest.mark.skipif(not files.FOLDER.is_dir(), reason="this copy has no trained weights")
@@ -25,7 +26,7 @@ def folder(tmp_path):
     lora = Lora(new_base(TinyConfig()).diffusion_model, rank=2)
     for parameter in lora.parameters():
         torch.nn.init.normal_(parameter)
-    export_style_lora(lora, tmp_path, steps=1)
+    export_style_lora(lora, tmp_path, made=Made(steps=1))
     return tmp_path
 
 
