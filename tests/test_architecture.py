@@ -120,7 +120,7 @@ def the_core_knows_neither_bridge_nor_nodes(module: Module) -> Iterator[str]:
     for found in module.imports():
         if not found.inside:
             continue
-        if place in (*FOLDERS_WITHOUT_HOST, "errors.py") and any(
+        if place in (*FOLDERS_WITHOUT_HOST, "errors.py", "file_digest.py") and any(
             below(found.target, folder) for folder in ("dreamoving_core/bridge", "nodes")
         ):
             yield f"line {found.line} imports {found.target}: {place} never imports bridge or nodes"
@@ -207,6 +207,7 @@ def what_prepares_the_environment_needs_none(module: Module) -> Iterator[str]:
         "catalogue",
         "doctor",
         "errors.py",
+        "file_digest.py",
         "run.py",
         "install.py",
         "__init__.py",
@@ -214,7 +215,7 @@ def what_prepares_the_environment_needs_none(module: Module) -> Iterator[str]:
     if not alone or module.path == PurePosixPath("tools/inside.py"):
         return
     for found in module.imports():
-        core = ("batch", "catalogue", "doctor", "errors")
+        core = ("batch", "catalogue", "doctor", "errors", "file_digest")
         own = any(below(found.target, f) for f in ("tools", *(f"dreamoving_core/{name}" for name in core)))
         if found.inside and not own and module.path.name != "__init__.py":
             yield f"line {found.line} imports {found.target}: it runs before torch is installed"

@@ -1,11 +1,11 @@
 """Whether model files are there, and what to know about those that are not. Nothing is downloaded, nothing is changed."""
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Literal
 
+from ..file_digest import sha256_of
 from .graphs import Asked
 
 State = Literal["present", "missing", "another size", "another file"]
@@ -51,15 +51,6 @@ def find(asked: Asked, roots: Roots) -> Path | None:
                 if path.is_file():
                     return path
     return None
-
-
-def sha256_of(path: Path) -> str:
-    """In lower case."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 22):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def complete(found: Iterable[Found]) -> bool:

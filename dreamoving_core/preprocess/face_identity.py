@@ -5,7 +5,6 @@ Pictures are h w 3 RGB in [0, 1]; keypoints are 5 x 2 in pixels, x before y. ins
 a clip needs a few faces once, and the same picture gives the same vector everywhere.
 """
 
-import hashlib
 import importlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError, MissingPackageError, WeightsError
+from ..file_digest import sha256_of
 
 INSTALL = "python -m pip install insightface onnxruntime"
 
@@ -170,7 +170,7 @@ def load_face_recogniser(folder: Path, *, name: str, space: str = "") -> FaceRec
     recogniser = networks.ArcFaceONNX(
         model_file=str(found["recogniser"]), session=session(runtime, found["recogniser"])
     )
-    digests = [sha256(found[task]) for task in ("recogniser", "detector")]
+    digests = [sha256_of(found[task]) for task in ("recogniser", "detector")]
     return FaceRecogniser(
         name=name,
         space=space or SPACES.get(digests[0], ""),
@@ -199,14 +199,6 @@ def task_of(onnx: Any, path: Path) -> str:
 def session(runtime: Any, path: Path) -> Any:
     """A network ready to run, on the CPU."""
     return runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-
-
-def sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def package(name: str, install: str) -> Any:

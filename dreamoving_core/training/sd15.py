@@ -19,6 +19,7 @@ from ..bridge.trainable_sd15 import (
 )
 from ..bridge.video_controlnet import video_controlnet_state_dict
 from ..errors import InputError
+from ..file_digest import sha256_of
 from ..models.content_guider import ContentGuider
 from ..models.motion import MotionModel
 from ..preprocess.face_identity import load_face_recogniser
@@ -30,7 +31,6 @@ from .export import half
 from .stages import Stage
 from .stages_sd15 import BATCH
 from .trainee import DreaMovingTrainee
-from .warm_start import digest
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Files:
     def parents(self) -> list[dict[str, str]]:
         """The weights that the result descends from, for its header."""
         starts = (self.base, self.motion, self.control, self.content_guider)
-        return [{"name": path.name, "sha256": digest(path)} for path in starts if path is not None]
+        return [{"name": path.name, "sha256": sha256_of(path)} for path in starts if path is not None]
 
 
 @dataclass(frozen=True, kw_only=True)

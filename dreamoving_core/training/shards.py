@@ -17,9 +17,8 @@ from ..bridge.trainable_sd15 import FrozenEncoders
 from ..weights.io import write_weights
 
 FOLDER = "shards"
-END = (
-    2**20
-)  # [ours] bytes at each end of a clip that tell it from another: a video's index lies in one of them
+# bytes at each end of a clip that tell it from another: a video's index lies in one of them [ours]
+END = 2**20
 MARKS = "marks"  # key of the header: JSON, key of a tensor -> its mark
 
 

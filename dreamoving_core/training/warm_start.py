@@ -1,6 +1,5 @@
 """Where a run of Tiny takes what it did not train itself: another run's folder, or the weights that come with the pack."""
 
-import hashlib
 import json
 import logging
 from pathlib import Path
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..file_digest import sha256_of
 from ..tiny import files
 from ..weights.io import read_weights
 
@@ -41,15 +41,6 @@ def read_shipped(parts: tuple[tuple[str, str, str], ...], folder: Path = files.F
             if key.startswith(theirs):
                 found[own + key.removeprefix(theirs)] = value.float() if value.is_floating_point() else value
     return found
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    found = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            found.update(block)
-    return found.hexdigest()
 
 
 class Results:
@@ -112,7 +103,7 @@ class Results:
     def take(self, path: Path) -> None:
         """Remember a file from elsewhere that something here starts from."""
         if path not in self.taken:
-            self.taken[path] = {"name": path.name, "sha256": digest(path)}
+            self.taken[path] = {"name": path.name, "sha256": sha256_of(path)}
 
     def parents(self) -> list[Parent]:
         """What this run has ever taken from elsewhere."""

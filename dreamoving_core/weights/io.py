@@ -4,7 +4,6 @@ safetensors come in through their header, PyTorch checkpoints through torch's we
 file can run code. Every refusal says what the file is and what to do.
 """
 
-import hashlib
 import json
 import math
 import os
@@ -21,6 +20,7 @@ import torch
 from torch import Tensor
 
 from ..errors import WeightsError
+from ..file_digest import sha256_of
 from .keymaps import flatten_checkpoint
 
 MAX_HEADER = 100_000_000  # bytes; safetensors' own limit
@@ -38,13 +38,7 @@ class WeightsFile:
 
     def sha256(self) -> str | None:
         """Of the whole file as it lies on disk, in lower case; None for one that was never there."""
-        if self.path is None:
-            return None
-        digest = hashlib.sha256()
-        with self.path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-        return digest.hexdigest()
+        return sha256_of(self.path) if self.path is not None else None
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from dreamoving.dreamoving_core.errors import InputError, MissingPackageError, WeightsError
+from dreamoving.dreamoving_core.file_digest import sha256_of
 from dreamoving.dreamoving_core.preprocess import face_identity
 from dreamoving.dreamoving_core.preprocess.face_identity import (
     TEMPLATE,
@@ -159,7 +160,7 @@ def test_a_packs_space_is_known_by_its_bytes_or_by_choice(pack, monkeypatch):
     assert load_face_recogniser(pack, name="random").space == ""
     assert load_face_recogniser(pack, name="random", space="antelopev2").space == "antelopev2"
 
-    digest = face_identity.sha256(pack / "w600k_r50.onnx")
+    digest = sha256_of(pack / "w600k_r50.onnx")
     monkeypatch.setitem(face_identity.SPACES, digest, "buffalo_l")
     assert load_face_recogniser(pack, name="random").space == "buffalo_l"
 

@@ -2,11 +2,12 @@
 
 import pytest
 import torch
+from dreamoving.dreamoving_core.file_digest import sha256_of
 from dreamoving.dreamoving_core.tiny import files
 from dreamoving.dreamoving_core.training.lineage import TRAINED_BY, made, motion_frames
 from dreamoving.dreamoving_core.training.stages import OPTIONAL, SCHEDULES, STAGES
 from dreamoving.dreamoving_core.training.trainer import save_atomically
-from dreamoving.dreamoving_core.training.warm_start import NETWORKS, Results, digest
+from dreamoving.dreamoving_core.training.warm_start import NETWORKS, Results
 
 needs_weights = pytest.mark.skipif(not files.FOLDER.is_dir(), reason="this copy has no trained weights")
 
@@ -53,14 +54,14 @@ def test_a_run_from_nothing_has_no_parents(tmp_path):
     assert not any(made(name, results, {}).parents for name in TRAINED_BY)
 
 
-def test_what_starts_from_another_run_names_its_file_by_its_digest(tmp_path):
+def test_what_starts_from_another_run_names_its_file_by_its_sha256_of(tmp_path):
     finish(tmp_path / "other", "autoencoder", "base")
     results = Results(tmp_path / "mine", tmp_path / "other")
     results.needed(["base"])
     results.needed(["autoencoder"])
 
     path = tmp_path / "other" / "base.done.pt"
-    assert made(files.UNET, results, {}).parents == ({"name": path.name, "sha256": digest(path)},)
+    assert made(files.UNET, results, {}).parents == ({"name": path.name, "sha256": sha256_of(path)},)
     assert parents_of(files.MOTION, results) == ["base.done.pt"]
     assert parents_of(files.AUTOENCODER, results) == ["autoencoder.done.pt"]
 
@@ -91,7 +92,7 @@ def test_what_starts_from_the_pack_names_its_own_file_there(tmp_path):
     results.needed(["base"])
 
     for name, _, _ in NETWORKS[:5]:
-        assert made(name, results, {}).parents == ({"name": name, "sha256": digest(files.FOLDER / name)},)
+        assert made(name, results, {}).parents == ({"name": name, "sha256": sha256_of(files.FOLDER / name)},)
     assert set(parents_of(files.CONTROL_POSE, results)) == {files.CONTROL_POSE, files.MOTION}
     assert parents_of(files.STYLE_LORA, results) == [files.UNET]
 

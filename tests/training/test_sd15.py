@@ -97,7 +97,7 @@ def run(stage, data, folder, *words, settings=()):
     trainer = sd15_cli.train(stage, networks, source, args, new_accelerator(device="cpu"))
     moved = {n for n, p in networks.trainee.named_parameters() if not torch.equal(p, before[n])}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sd15, "digest", lambda _path: "0" * 64)  # the base is a folder here
+        patch.setattr(sd15, "sha256_of", lambda _path: "0" * 64)  # the base is a folder here
         paths = sd15.export(
             networks, stage, args.export, files=files, steps=trainer.step, data="dances", license=args.license
         )

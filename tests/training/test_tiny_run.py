@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from dreamoving.dreamoving_core.errors import InputError, WeightsError
+from dreamoving.dreamoving_core.file_digest import sha256_of
 from dreamoving.dreamoving_core.tiny import files
 from dreamoving.dreamoving_core.tiny.config import TinyConfig
 from dreamoving.dreamoving_core.training import cli, tiny_sets
@@ -17,7 +18,7 @@ from dreamoving.dreamoving_core.training.stages import STAGES
 from dreamoving.dreamoving_core.training.tiny import TinyRun
 from dreamoving.dreamoving_core.training.tiny_sets import SetSpec, set_of
 from dreamoving.dreamoving_core.training.trainer import new_accelerator, save_atomically
-from dreamoving.dreamoving_core.training.warm_start import NETWORKS, Results, digest, read_shipped
+from dreamoving.dreamoving_core.training.warm_start import NETWORKS, Results, read_shipped
 from dreamoving.dreamoving_core.video.decode import probe_video
 from dreamoving.dreamoving_core.weights.io import read_weights
 
@@ -281,7 +282,9 @@ def test_the_command_line_trains_a_stage_and_ends_in_one_line_for_a_mistake(smal
     unet = read_weights(tmp_path / "out" / files.UNET).metadata
     assert (stored.metadata["training_steps"], stored.metadata["parents"]) == ("1", "[]")
     assert "training_steps" not in unet
-    assert json.loads(unet["parents"]) == [{"name": files.UNET, "sha256": digest(files.FOLDER / files.UNET)}]
+    assert json.loads(unet["parents"]) == [
+        {"name": files.UNET, "sha256": sha256_of(files.FOLDER / files.UNET)}
+    ]
     words[2] = "expression"
     assert cli.main([*words, "--set", "stepz=1"]) == 1
     assert "A stage has no setting stepz" in capsys.readouterr().err
